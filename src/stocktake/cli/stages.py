@@ -1,0 +1,52 @@
+"""The stage commands, generated from the table: `stocktake split FILE` and its like."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from stocktake.cli import options
+from stocktake.stages import run as driver
+from stocktake.stages.table import Stage, giver
+
+
+def command_of(stage: Stage) -> click.Command:
+    """The command that makes one stage of a run."""
+
+    def call(
+        file: Path | None,
+        sets: tuple[str, ...],
+        name: str,
+        engine: str,
+        as_json: bool,
+        **inputs: str | None,
+    ) -> None:
+        from stocktake.cli import show
+
+        given = {thing: address for thing, address in inputs.items() if address}
+        plan = options.plan_from(file, sets, name=name, inputs=given)
+        watch = show.ProgressWatch()
+        try:
+            made = driver.make(plan, stage, options.engine_named(engine), watch=watch)
+        finally:
+            watch.close()
+        answer: dict[str, Any] = {"run": str(made.path), **made.result()}
+        (show.print_json if as_json else show.print_facts)(answer)
+
+    function: options.Command = call
+    shared = (options.json_option, options.on_option, options.name_option, options.set_option)
+    for decorate in shared:
+        function = decorate(function)
+    for thing in reversed(stage.takes):
+        text = f"Take {thing} from this {giver(thing).name} run instead of this run's own."
+        function = click.option(f"--{thing}", metavar="RUN", help=text)(function)
+    function = options.file_argument(function)
+    return click.command(stage.name, help=_help(stage))(function)
+
+
+def _help(stage: Stage) -> str:
+    takes = f"Takes {', '.join(stage.takes)}." if stage.takes else "Starts a run."
+    return (
+        f"{stage.about} {takes}\n\nFILE is a settings file; without one, stocktake.toml here,"
+        f" else defaults. `stocktake settings show {stage.name}` lists the settings."
+    )

@@ -1,0 +1,202 @@
+"""Run: walk the stages of a settings file in order, skipping those already done."""
+
+import time
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from stocktake.errors import SettingsError, by_name, nearest
+from stocktake.runs import settings as reader
+from stocktake.runs.folder import RunFolder
+from stocktake.runs.job import Engine, Job
+from stocktake.stages import table, worker
+
+POLL_S = 0.1
+"""How often a job's status is asked for, seconds."""
+
+Moment: TypeAlias = Literal["start", "tick", "done", "skip"]
+Watch: TypeAlias = Callable[[Moment, str, RunFolder], None]
+"""Told what happens to a stage: moment, stage, its run."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """A settings file, read: which run it is, and the table of every stage it names."""
+
+    name: str
+    folder: Path
+    tables: Mapping[str, Mapping[str, Any]]
+    sets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    plugins: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> Path:
+        """The run's folder, one folder per stage in it."""
+        return self.folder / self.name
+
+    def stages(self) -> list[table.Stage]:
+        """The stages the file names, in the order of the way."""
+        named = set(self.tables) | set(self.sets)
+        return [stage for stage in table.STAGES if stage.name in named]
+
+    def table_of(self, stage: str) -> dict[str, Any]:
+        """A stage's table: the file's, over it what tuning found best, over it --set."""
+        below = dict(self.tables.get(stage, {}))
+        if stage == "train" and "tune" in self.tables:
+            below = reader.merge(below, self._best())
+        return reader.merge(below, self.sets.get(stage, {}))
+
+    def untuned(self) -> dict[str, Any]:
+        """The train table before tuning: what the trials start from."""
+        return reader.merge(self.tables.get("train", {}), self.sets.get("train", {}))
+
+    def job(self, stage: table.Stage) -> Job:
+        """The job that makes this stage of the run."""
+        inputs = {thing: self._address_of(thing) for thing in stage.takes}
+        return Job(
+            stage=stage.name,
+            settings=self.table_of(stage.name),
+            inputs=inputs,
+            output=str(self.path / stage.name),
+            plugins=self.plugins,
+        )
+
+    def _address_of(self, thing: str) -> str:
+        return self.inputs.get(thing) or str(self.path / table.giver(thing).name)
+
+    def _best(self) -> dict[str, Any]:
+        """The [train] table in tune's best.toml; empty while tuning has not finished."""
+        run = RunFolder(self.path / "tune")
+        if not run.exists() or run.status != "done":
+            return {}
+        best = run.path / "artifacts" / "best.toml"
+        return dict(tomllib.loads(best.read_text(encoding="utf-8")).get("train", {}))
+
+
+def read_plan(
+    path: Path | None,
+    *,
+    sets: Iterable[str] = (),
+    name: str = "",
+    inputs: Mapping[str, str] | None = None,
+) -> Plan:
+    """The plan in a settings file, with `--set` words over it.
+
+    Args:
+        path: the settings file; None for defaults only.
+        sets: words such as `split.test_frac=0.1`.
+        name: the run's name, over the file's.
+        inputs: address of a run to take an input from, by the input's name.
+
+    Raises:
+        SettingsError: for unknown keys, unknown tables or values a stage refuses.
+    """
+    tables = reader.read_file(path) if path else {}
+    above = reader.parse_set(sets)
+    top = reader.merge(_top(tables), _top(above))
+    for key, value in [*tables.items(), *above.items()]:
+        _check_key(key, value, path)
+    where = path.stem if path else "default"
+    plan = Plan(
+        name=name or str(top.get("name", where)),
+        folder=Path(top.get("folder", "runs")),
+        plugins=tuple(top.get("plugins", ())),
+        tables={k: v for k, v in tables.items() if k not in reader.TOP_KEYS},
+        sets={k: v for k, v in above.items() if k not in reader.TOP_KEYS},
+        inputs=inputs or {},
+    )
+    _check_name(plan.name)
+    for stage in plan.stages():
+        reader.build(stage.load().settings, plan.table_of(stage.name), where=stage.name)
+    return plan
+
+
+def _top(tables: Mapping[str, Any]) -> dict[str, Any]:
+    top = {key: value for key, value in tables.items() if key in reader.TOP_KEYS}
+    for key, value in top.items():
+        kind = reader.TOP_KEYS[key]
+        if not isinstance(value, kind):
+            raise SettingsError(f"{key} must be {kind.__name__}, got {value!r}")
+    return top
+
+
+def _check_key(key: str, value: Any, path: Path | None) -> None:
+    known = [*table.names(), *reader.TOP_KEYS]
+    if key not in known:
+        raise SettingsError(f"{path or '--set'}: '{key}' is not a table; {nearest(key, known)}")
+    if key not in reader.TOP_KEYS and not isinstance(value, Mapping):
+        raise SettingsError(f"{key} must be a table, as in [{key}], got {value!r}")
+
+
+def _check_name(name: str) -> None:
+    if not name or name.startswith(".") or "/" in name or "\\" in name:
+        raise SettingsError(f"name must be a plain folder name as in 'demo', got '{name}'")
+
+
+def make(plan: Plan, stage: table.Stage, engine: Engine, *, watch: Watch) -> RunFolder:
+    """Make one stage of the run, or leave it as it is when it is done and still holds.
+
+    Raises:
+        StocktakeError: of the class the stage raised, wherever it ran.
+    """
+    job = plan.job(stage)
+    context = plan.untuned() if stage.is_driver else None
+    run = RunFolder(Path(job.output))
+    if worker.prepare(job, context=context).is_done():
+        watch("skip", stage.name, run)
+        return run
+    watch("start", stage.name, run)
+    if stage.is_driver:
+        _drive(job, engine, context=context, watch=watch)
+    else:
+        _send(job, engine, watch=watch)
+    watch("done", stage.name, run)
+    return RunFolder.open(job.output)
+
+
+def _drive(job: Job, engine: Engine, *, context: Any, watch: Watch) -> None:
+    """Run a driver here: it sends jobs to the engine itself."""
+    run = RunFolder(Path(job.output))
+    extra = {"engine": engine, "train_settings": context}
+    worker.run_job(
+        job, extra=extra, context=context, listener=lambda *_: watch("tick", job.stage, run)
+    )
+
+
+def _send(job: Job, engine: Engine, *, watch: Watch) -> None:
+    """Send a job and wait for its end; a failed one raises its own error."""
+    run = RunFolder(Path(job.output))
+    job_id = engine.submit(job)
+    try:
+        while (status := engine.status(job_id)) in ("waiting", "running"):
+            watch("tick", job.stage, run)
+            time.sleep(POLL_S)
+    except KeyboardInterrupt:
+        engine.stop(job_id)
+        while engine.status(job_id) in ("waiting", "running"):
+            time.sleep(POLL_S)
+        raise
+    if status == "stopped":
+        raise KeyboardInterrupt
+    if status == "failed":
+        error = RunFolder.open(job.output).info()["error"]
+        raise by_name(error["kind"], error["message"])
+
+
+def run(plan: Plan, engine: Engine, *, watch: Watch) -> Iterator[RunFolder]:
+    """Make every stage the plan names, in order; yields each finished run.
+
+    Raises:
+        SettingsError: if the plan names no stage.
+        StocktakeError: of the first stage that fails; what was done stays done.
+    """
+    stages = plan.stages()
+    if not stages:
+        raise SettingsError(
+            f"the settings of run '{plan.name}' name no stage; add a table such as [ingest]"
+        )
+    for stage in stages:
+        yield make(plan, stage, engine, watch=watch)

@@ -1,0 +1,77 @@
+"""The way of the data, from photos in a bucket to counts over HTTP."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from stocktake.errors import SettingsError, nearest
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parts:
+    """What a stage's file holds: its settings, its function, what it sees beyond its settings."""
+
+    settings: type
+    function: Callable[..., Any]
+    outside: Callable[[Any], str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One verb: named inputs in, one named thing out. `is_driver`: it sends jobs itself."""
+
+    name: str
+    takes: tuple[str, ...]
+    gives: str
+    about: str
+    version: int = 1
+    is_driver: bool = False
+
+    def load(self) -> Parts:
+        """The stage's file, imported: settings class, function and, where it has one, `outside`."""
+        module = import_module(f"stocktake.stages.{self.name}")
+        return Parts(
+            settings=getattr(module, f"{self.name.capitalize()}Settings"),
+            function=getattr(module, self.name),
+            outside=getattr(module, "outside", None),
+        )
+
+
+DATA = ("photos", "split")
+
+STAGES = (
+    Stage("paint", (), "source", "Paint bin photos with known counts."),
+    Stage("ingest", (), "photos", "Bring photos and counts into Parquet shards."),
+    Stage("explore", ("photos",), "facts", "Say what the data is like."),
+    Stage("split", ("photos",), "split", "Give every photo a fold; siblings stay together."),
+    Stage("tune", DATA, "study", "Search for better training settings.", is_driver=True),
+    Stage("train", DATA, "checkpoint", "Fit a counter."),
+    Stage("score", (*DATA, "checkpoint"), "scores", "Log-probabilities of every count, per photo."),
+    Stage("evaluate", ("scores",), "calibration", "Scorecard with intervals; calibration."),
+    Stage("export", ("checkpoint", "calibration"), "bundle", "ONNX bundle, ready to serve."),
+    Stage("predict", ("bundle",), "predictions", "Counts for any photos, without torch."),
+    Stage("serve", ("bundle", *DATA), "answers", "Answer over HTTP; in a run, prove it on photos."),
+)
+
+
+def names() -> list[str]:
+    """Every stage's name, in the order of the way."""
+    return [stage.name for stage in STAGES]
+
+
+def find(name: str) -> Stage:
+    """The stage of that name. Raises SettingsError with the nearest name for an unknown one."""
+    for stage in STAGES:
+        if stage.name == name:
+            return stage
+    raise SettingsError(f"there is no stage '{name}'; {nearest(name, names())}")
+
+
+def giver(thing: str) -> Stage:
+    """The stage that makes `thing`. Raises SettingsError if none does."""
+    for stage in STAGES:
+        if stage.gives == thing:
+            return stage
+    things = [stage.gives for stage in STAGES]
+    raise SettingsError(f"no stage gives '{thing}'; {nearest(thing, things)}")

@@ -1,0 +1,258 @@
+"""Worker: the only place where a job becomes a run, on any machine.
+
+`python -m stocktake.stages.worker JOB.json` (or `-` for standard input) is what engines start.
+"""
+
+import fcntl
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import msgspec
+
+from stocktake.errors import RunError, SettingsError, StocktakeError, from_os
+from stocktake.runs import fingerprint, machine
+from stocktake.runs import settings as reader
+from stocktake.runs.folder import RunFolder
+from stocktake.runs.job import Job
+from stocktake.stages import table
+
+Listener: TypeAlias = Callable[[int, int | None, str], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prepared:
+    """A job that has been read: nothing is wrong with its settings and inputs."""
+
+    job: Job
+    stage: table.Stage
+    settings: Any
+    inputs: dict[str, RunFolder]
+    fingerprint: str
+
+    @property
+    def path(self) -> Path:
+        """The folder of the run to make."""
+        return Path(self.job.output)
+
+    def is_done(self) -> bool:
+        """Whether the finished run in the folder is what this job would make."""
+        run = RunFolder(self.path)
+        return run.exists() and run.status == "done" and run.fingerprint == self.fingerprint
+
+
+def prepare(job: Job, *, context: Any = None) -> Prepared:
+    """Read a job without running it.
+
+    Args:
+        job: the job.
+        context: plain data beyond the settings that the run depends on.
+
+    Raises:
+        SettingsError: for settings that the stage refuses.
+        RunError: if an input is missing, unfinished or of another stage.
+    """
+    for plugin in job.plugins:
+        _import_plugin(plugin)
+    stage = table.find(job.stage)
+    parts = stage.load()
+    settings: Any = reader.build(parts.settings, job.settings, where=stage.name)
+    inputs = {name: _finished(job, name) for name in stage.takes}
+    try:
+        outside = parts.outside(settings) if parts.outside else ""
+    except OSError as err:
+        raise from_os(err) from err
+    mark = fingerprint.of_run(
+        stage.name,
+        stage.version,
+        settings=reader.resolved(settings),
+        inputs={name: run.fingerprint for name, run in inputs.items()},
+        outside=outside if context is None else fingerprint.of([outside, context]),
+    )
+    return Prepared(job=job, stage=stage, settings=settings, inputs=inputs, fingerprint=mark)
+
+
+def run_job(
+    job: Job,
+    *,
+    extra: Mapping[str, Any] | None = None,
+    context: Any = None,
+    listener: Listener | None = None,
+) -> RunFolder:
+    """Make the run that `job` describes; a finished one that still holds is returned as it is.
+
+    Args:
+        job: the job.
+        extra: arguments for a driver beyond its inputs (its engine, for instance).
+        context: plain data beyond the settings that the run depends on.
+        listener: told of progress, for callers in this process.
+
+    Raises:
+        StocktakeError: what the stage raised; the folder says `failed` and the log has the trace.
+    """
+    ready = prepare(job, context=context)
+    if ready.is_done():
+        return RunFolder.open(ready.path)
+    ready.path.parent.mkdir(parents=True, exist_ok=True)
+    with _only_writer(ready.path):
+        _clear_the_way(ready)
+        run = RunFolder.begin(
+            ready.path, about=_about(ready), settings=reader.resolved(ready.settings)
+        )
+        run.listener = listener
+        return _carry_out(ready, run, extra or {})
+
+
+def _carry_out(ready: Prepared, run: RunFolder, extra: Mapping[str, Any]) -> RunFolder:
+    function = ready.stage.load().function
+    try:
+        result = function(**ready.inputs, settings=ready.settings, run=run, **extra)
+        run.close("done", result=msgspec.to_builtins(result))
+    except KeyboardInterrupt:
+        run.close("stopped")
+        raise
+    except Exception as err:
+        error = _as_ours(err, ready.stage.name)
+        _fail(run, error)
+        raise error from err
+    return run
+
+
+def _as_ours(err: Exception, stage: str) -> StocktakeError:
+    if isinstance(err, StocktakeError):
+        return err
+    if isinstance(err, OSError):
+        return from_os(err)
+    if isinstance(err, MemoryError):
+        return StocktakeError(f"{stage} ran out of memory; lower its batch_size or side_px")
+    text = " ".join(str(err).split())
+    kind = type(err).__name__
+    return StocktakeError(
+        f"{stage} failed unexpectedly with {kind}: {text}; its log.jsonl has the trace"
+    )
+
+
+def _fail(run: RunFolder, error: StocktakeError) -> None:
+    """Close a run as failed; on a full disk even that may not go, and the first error counts."""
+    try:
+        run.fail_trace(traceback.format_exc())
+        run.close("failed", error={"kind": type(error).__name__, "message": str(error)})
+    except OSError:
+        return
+
+
+def _import_plugin(name: str) -> None:
+    try:
+        import_module(name)
+    except ImportError as err:
+        raise SettingsError(f"plugins: '{name}' cannot be imported: {err}") from err
+
+
+def _finished(job: Job, name: str) -> RunFolder:
+    """The input run of that name; RunError with the command that makes it if it is not done."""
+    stage = table.giver(name)
+    address = job.inputs.get(name)
+    if address is None or not RunFolder(Path(address)).exists():
+        where = f" at {address}" if address else ""
+        raise RunError(
+            f"{job.stage} needs {name}{where}, which is not there;"
+            f" `stocktake {stage.name}` makes it"
+        )
+    run = RunFolder.open(address)
+    if run.stage != stage.name:
+        raise RunError(
+            f"{address} is a run of {run.stage};"
+            f" {job.stage} takes {name} from a run of {stage.name}"
+        )
+    run.result()
+    return run
+
+
+@contextmanager
+def _only_writer(path: Path) -> Iterator[None]:
+    """One worker writes a folder: hold its lock (it ends with its process), or say who does."""
+    lock = path.parent / f".{path.name}.lock"
+    with lock.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise RunError(
+                f"{path} is being written by process {file.read() or '?'};"
+                " wait for it, or choose another --name"
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+
+
+def _clear_the_way(ready: Prepared) -> None:
+    """Move a run of other settings or inputs aside (train -> train.1); never overwrite one."""
+    run = RunFolder(ready.path)
+    if not run.exists() or run.fingerprint == ready.fingerprint:
+        return
+    number = 1
+    while (aside := ready.path.with_name(f"{ready.path.name}.{number}")).exists():
+        number += 1
+    ready.path.rename(aside)
+
+
+def _about(ready: Prepared) -> dict[str, Any]:
+    inputs = {
+        name: {"address": str(run.path), "fingerprint": run.fingerprint}
+        for name, run in ready.inputs.items()
+    }
+    return {
+        "stage": ready.stage.name,
+        "fingerprint": ready.fingerprint,
+        "inputs": inputs,
+        "versions": machine.versions(),
+        "machine": machine.describe(),
+    }
+
+
+def to_json(job: Job) -> str:
+    """A job as the worker reads it."""
+    return json.dumps(asdict(job))
+
+
+def main(arguments: list[str]) -> int:
+    """Run the job in the named file; returns the exit code that the error's class has."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _interrupt)
+    text = sys.stdin.read() if arguments == ["-"] else Path(arguments[0]).read_text()
+    try:
+        run_job(msgspec.json.decode(text.encode(), type=Job))
+    except KeyboardInterrupt:
+        return STOPPED
+    except StocktakeError as err:
+        print(f"error: {err}", file=sys.stderr)
+        return err.exit_code
+    return 0
+
+
+STOPPED = 130
+"""Exit code of a run that was asked to stop, as shells have it for Ctrl-C."""
+
+
+def _interrupt(number: int, frame: object) -> None:
+    """Stop once: Ctrl-C reaches the whole process group, and an engine's own stop comes on top."""
+    for ignored in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(ignored, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
