@@ -16,7 +16,9 @@ from stocktake.cli.settings import _rows, _toml
 from stocktake.stages import table
 
 HERE = Path(__file__).parent / "reference"
-NOTE = "<!-- written by docs/build_reference.py from the code; change the code, then `make docs` -->\n"
+NOTE = (
+    "<!-- written by docs/build_reference.py from the code; change the code, then `make docs` -->\n"
+)
 
 
 def commands() -> str:
@@ -61,7 +63,10 @@ def settings() -> str:
 
 def parts() -> str:
     """Every part on every shelf, with its options."""
-    pages = ["# Parts\n", "Chosen by name in the settings; a table gives options beside the name.\n"]
+    pages = [
+        "# Parts\n",
+        "Chosen by name in the settings; a table gives options beside the name.\n",
+    ]
     for shelf in SHELVES:
         pages.append(f"## {shelf}\n\n{_first_line(SHELVES[shelf][0])}\n")
         pages.append("| part | options | what it is |\n|---|---|---|")

@@ -91,9 +91,7 @@ def test_an_input_of_another_stage_is_refused(tmp_path):
     run = worker.run_job(job(tmp_path))
     wants = Job(stage="split", settings={}, inputs={"photos": str(run.path)}, output="o")
 
-    with pytest.raises(
-        RunError, match="is a run of probe; split takes photos"
-    ):
+    with pytest.raises(RunError, match="is a run of probe; split takes photos"):
         worker.run_job(wants)
 
 

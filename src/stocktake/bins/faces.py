@@ -1,0 +1,324 @@
+"""Faces: what is printed on a product, and the film, folds and shine of what it is packed in.
+
+Each function gives an RGB picture of one side, upright, as many pixels as asked for.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from math import cos, pi
+from random import Random
+
+from PIL import Image, ImageChops, ImageDraw, ImageFont
+
+from stocktake.bins.catalog import COLOURS, Colour, Product
+
+Picture = Image.Image
+WHITE = (244, 242, 236)
+DARK = (44, 42, 44)
+
+
+def face(product: Product, side: str, size: tuple[int, int], seed: int) -> Picture:
+    """One side of a product, RGB of `size` pixels.
+
+    Args:
+        side: front, edge or end, as the item lies; top, right and the like for a box's other sides.
+        seed: folds and shine, which differ among equal soft items.
+    """
+    own = seed if product.kind in ("polybag", "pouch", "mailer") else 0
+    return _face(product, side, size, own)
+
+
+@lru_cache(maxsize=256)
+def _face(product: Product, side: str, size: tuple[int, int], seed: int) -> Picture:
+    rng = Random(f"face {product.number} {side} {seed}")
+    return PAINTERS[product.kind](rng, product, side, size)
+
+
+def _box(rng: Random, product: Product, side: str, size: tuple[int, int]) -> Picture:
+    ground, accent, ink = product.colours
+    picture, brush = _plain(size, ground)
+    width, height = size
+    if side == "front":
+        style = Random(f"style {product.number}")
+        if style.random() < 0.55:
+            cut = round(height * style.uniform(0.2, 0.5))
+            brush.rectangle((0, height - cut, width, height), fill=accent)
+        if style.random() < 0.6:
+            _figure(style, brush, size, accent)
+        _title(style, picture, product.brand, size, ink)
+        _small_print(style, brush, (0.1, 0.55, 0.9, 0.9), size, ink)
+        if style.random() < 0.4:
+            _barcode(style, brush, size)
+    else:
+        if rng.random() < 0.5:
+            stripe = rng.uniform(0.1, 0.3)
+            brush.rectangle((0, 0, width, height * stripe), fill=accent)
+        _along(rng, picture, product.brand, ink)
+        if rng.random() < 0.5:
+            _barcode(rng, brush, size)
+    return _edged(picture, product)
+
+
+def _carton(rng: Random, product: Product, side: str, size: tuple[int, int]) -> Picture:
+    ground = product.colours[0]
+    picture, brush = _plain(size, ground)
+    width, height = size
+    dark = _shade(ground, 0.72)
+    tape = rng.uniform(0.35, 0.6)
+    if rng.random() < 0.6:
+        brush.rectangle(
+            (0, height * tape, width, height * (tape + 0.16)), fill=_shade(ground, 1.12)
+        )
+        brush.line((0, height * (tape + 0.08), width, height * (tape + 0.08)), fill=dark)
+    if rng.random() < 0.5:
+        _title(rng, picture, product.brand, size, _shade(ground, 0.45))
+    if rng.random() < 0.55:
+        _sticker(rng, brush, size)
+    if rng.random() < 0.4:
+        _barcode(rng, brush, size)
+    return _edged(picture, product)
+
+
+def _book(rng: Random, product: Product, side: str, size: tuple[int, int]) -> Picture:
+    ground, accent, ink = product.colours
+    if side in ("top", "bottom", "left"):
+        picture, brush = _plain(size, (226, 220, 204))
+        along_x = size[0] > size[1]
+        for n in range(2, size[1] if along_x else size[0], 3):
+            ends = (0, n, size[0], n) if along_x else (n, 0, n, size[1])
+            brush.line(ends, fill=(198, 190, 172))
+        return _edged(picture, product)
+    picture, brush = _plain(size, ground)
+    if side == "front":
+        _figure(rng, brush, size, accent)
+        _title(rng, picture, product.brand, size, ink)
+        _small_print(rng, brush, (0.2, 0.78, 0.8, 0.9), size, ink)
+        return _edged(picture, product)
+    width, height = size
+    if rng.random() < 0.6:
+        if height > width:
+            brush.rectangle((0, height * 0.8, width, height * 0.9), fill=accent)
+        else:
+            brush.rectangle((width * 0.08, 0, width * 0.18, height), fill=accent)
+    _along(rng, picture, f"{product.brand} {product.name.split(',')[0].split()[-1]}", ink)
+    return _edged(picture, product)
+
+
+def _polybag(rng: Random, product: Product, side: str, size: tuple[int, int]) -> Picture:
+    """A thing in a clear bag: folds of cloth or a print, under film with streaks of light."""
+    ground, accent, ink = product.colours
+    picture, brush = _plain(size, ground)
+    width, height = size
+    style = Random(f"style {product.number}")
+    pattern = style.random()
+    if pattern < 0.3:
+        for n in range(0, width + height, max(6, width // 7)):
+            brush.line((n, 0, n - height * 0.3, height), fill=accent, width=max(2, width // 16))
+    elif pattern < 0.6:
+        box = (width * 0.2, height * 0.25, width * 0.8, height * 0.8)
+        brush.rectangle(box, fill=accent)
+        _title(style, picture, product.brand, size, ink)
+    picture = ImageChops.multiply(picture, _folds(rng, size, low=95))
+    film = _film(rng, size)
+    picture = Image.composite(Image.new("RGB", size, WHITE), picture, film)
+    if rng.random() < 0.6:
+        _sticker(rng, ImageDraw.Draw(picture), size)
+    return picture
+
+
+def _pouch(rng: Random, product: Product, side: str, size: tuple[int, int]) -> Picture:
+    ground, accent, ink = product.colours
+    picture, brush = _plain(size, ground)
+    width, height = size
+    style = Random(f"style {product.number}")
+    brush.rectangle((0, 0, width, height * 0.1), fill=_shade(ground, 0.8))
+    brush.ellipse((width * 0.18, height * 0.2, width * 0.82, height * 0.62), fill=accent)
+    _title(style, picture, product.brand, size, ink)
+    _small_print(style, brush, (0.2, 0.68, 0.8, 0.92), size, ink)
+    picture = ImageChops.multiply(picture, _folds(rng, size, low=150))
+    shine = _film(rng, size).point(lambda v: v // 2)
+    return Image.composite(Image.new("RGB", size, WHITE), picture, shine)
+
+
+def _mailer(rng: Random, product: Product, side: str, size: tuple[int, int]) -> Picture:
+    picture, brush = _plain(size, product.colours[0])
+    if rng.random() < 0.8:
+        _sticker(rng, brush, size)
+    return ImageChops.multiply(picture, _folds(rng, size, low=165))
+
+
+def _bottle(rng: Random, product: Product, side: str, size: tuple[int, int]) -> Picture:
+    ground, accent, ink = product.colours
+    width, height = size
+    picture, brush = _plain(size, ground)
+    cap = accent if rng.random() < 0.6 else WHITE
+    brush.rectangle((0, 0, width, height * 0.19), fill=cap)
+    band = (0, height * rng.uniform(0.32, 0.42), width, height * rng.uniform(0.8, 0.92))
+    brush.rectangle(band, fill=WHITE if rng.random() < 0.5 else accent)
+    word = _word(product.brand, max(8, min(28, width // 4)))
+    picture.paste(DARK, ((width - word.width) // 2, round(height * 0.46)), word)
+    _small_print(rng, brush, (0.25, 0.58, 0.75, 0.76), size, DARK)
+    return ImageChops.multiply(picture, _round(size))
+
+
+def _tin(rng: Random, product: Product, side: str, size: tuple[int, int]) -> Picture:
+    ground, accent, ink = product.colours
+    width, height = size
+    picture, brush = _plain(size, ground)
+    if side == "end":
+        brush.ellipse((width * 0.08, height * 0.08, width * 0.92, height * 0.92), fill=accent)
+        brush.ellipse((width * 0.14, height * 0.14, width * 0.86, height * 0.86), fill=ground)
+        word = _word(product.brand, max(8, min(26, width // 5)))
+        picture.paste(ink, ((width - word.width) // 2, (height - word.height) // 2), word)
+        return picture
+    brush.rectangle((0, height * 0.18, width, height * 0.82), fill=accent)
+    _title(rng, picture, product.brand, size, ink)
+    return ImageChops.multiply(picture, _round(size))
+
+
+PAINTERS: dict[str, Callable[[Random, Product, str, tuple[int, int]], Picture]] = {
+    "box": _box, "carton": _carton, "book": _book, "polybag": _polybag, "pouch": _pouch,
+    "mailer": _mailer, "bottle": _bottle, "tin": _tin,
+}  # fmt: skip
+
+
+def _plain(size: tuple[int, int], colour: Colour) -> tuple[Picture, ImageDraw.ImageDraw]:
+    picture = Image.new("RGB", size, colour)
+    return picture, ImageDraw.Draw(picture)
+
+
+def _shade(colour: Colour, by: float) -> Colour:
+    r, g, b = (min(255, int(v * by)) for v in colour)
+    return r, g, b
+
+
+def _edged(picture: Picture, product: Product) -> Picture:
+    """With the dark line around that tells one box from the next."""
+    size = (0, 0, picture.width - 1, picture.height - 1)
+    line = max(1, min(picture.size) // 40)
+    ImageDraw.Draw(picture).rectangle(size, outline=_shade(product.colours[0], 0.5), width=line)
+    return picture
+
+
+@lru_cache(maxsize=512)
+def _word(text: str, size_px: int) -> Picture:
+    """Text as a mask, L."""
+    font = ImageFont.load_default(size_px)
+    left, top, right, bottom = (int(v) for v in font.getbbox(text))
+    mask = Image.new("L", (max(1, right - left), max(1, bottom - top)))
+    ImageDraw.Draw(mask).text((-left, -top), text, fill=255, font=font)
+    return mask
+
+
+def _title(rng: Random, picture: Picture, text: str, size: tuple[int, int], ink: Colour) -> None:
+    letters = rng.uniform(0.9, 1.5) * size[0] / len(text)
+    word = _word(text, max(7, min(64, 2 * round(letters / 2), size[1] // 3)))
+    spot = (round((size[0] - word.width) * rng.random()), round(size[1] * rng.uniform(0.08, 0.4)))
+    picture.paste(ink, spot, word)
+
+
+def _along(rng: Random, picture: Picture, text: str, ink: Colour) -> None:
+    """Text along the longer side, as on a spine."""
+    long, short = max(picture.size), min(picture.size)
+    letters = min(short * rng.uniform(0.45, 0.75), 1.7 * long / len(text))
+    word = _word(text, max(6, min(64, 2 * round(letters / 2))))
+    if picture.height > picture.width:
+        word = word.transpose(Image.Transpose.ROTATE_270)
+    along = rng.uniform(0.1, 0.7)
+    spot = (
+        round((picture.width - word.width) * (along if picture.width >= picture.height else 0.5)),
+        round((picture.height - word.height) * (along if picture.height > picture.width else 0.5)),
+    )
+    picture.paste(ink, spot, word)
+
+
+def _small_print(
+    rng: Random, brush: ImageDraw.ImageDraw, box: tuple[float, ...], size: tuple[int, int],
+    ink: Colour,
+) -> None:  # fmt: skip
+    """Lines of text too small to read."""
+    left, top, right, bottom = box[0] * size[0], box[1] * size[1], box[2] * size[0], box[3] * size[1]
+    step = max(4, size[1] // 18)
+    y = top
+    while y < bottom:
+        x = left
+        while x < right - 4:
+            end = min(right, x + rng.uniform(2, 9))
+            brush.line((x, y, end, y), fill=ink, width=max(1, step // 4))
+            x = end + 2
+        y += step
+
+
+def _figure(
+    rng: Random, brush: ImageDraw.ImageDraw, size: tuple[int, int], accent: Colour
+) -> None:
+    """A picture of something."""
+    width, height = size
+    x, y = rng.uniform(0.1, 0.5) * width, rng.uniform(0.25, 0.5) * height
+    side_x, side_y = rng.uniform(0.3, 0.45) * width, rng.uniform(0.25, 0.4) * height
+    fill = accent if rng.random() < 0.5 else rng.choice(COLOURS)
+    draw = brush.ellipse if rng.random() < 0.5 else brush.rectangle
+    draw((x, y, x + side_x, y + side_y), fill=fill)
+    inner = (x + side_x * 0.3, y + side_y * 0.3, x + side_x * 0.7, y + side_y * 0.8)
+    brush.ellipse(inner, fill=rng.choice(COLOURS))
+
+
+def _barcode(rng: Random, brush: ImageDraw.ImageDraw, size: tuple[int, int]) -> None:
+    wide, high = min(size[0] * 0.5, 44), min(size[1] * 0.35, 26)
+    x, y = rng.uniform(0.05, 0.9) * (size[0] - wide), rng.uniform(0.4, 0.9) * (size[1] - high)
+    brush.rectangle((x, y, x + wide, y + high), fill=WHITE)
+    place = x + 3
+    while place < x + wide - 3:
+        brush.line((place, y + 2, place, y + high * 0.75), fill=DARK, width=rng.choice((1, 1, 2)))
+        place += rng.choice((2, 3, 4))
+
+
+def _sticker(rng: Random, brush: ImageDraw.ImageDraw, size: tuple[int, int]) -> None:
+    """The warehouse's own label: white, a barcode, a line or two, put on at any angle."""
+    wide, high = min(size[0] * 0.6, 56), min(size[1] * 0.35, 26)
+    x, y = rng.uniform(0.1, 0.9) * (size[0] - wide), rng.uniform(0.2, 0.8) * (size[1] - high)
+    slant = rng.uniform(-0.3, 0.3) * high
+    corners = [(x, y), (x + wide, y + slant), (x + wide, y + high + slant), (x, y + high)]
+    brush.polygon(corners, fill=WHITE)
+    place = 4.0
+    while place < wide * 0.8:
+        at = y + 3 + slant * place / wide
+        brush.line((x + place, at, x + place, at + high * 0.35), fill=DARK)
+        place += rng.choice((2, 2, 3, 4))
+    for n in (0.65, 0.8):
+        at = y + high * n
+        brush.line((x + 4, at, x + wide * 0.7, at + slant * 0.7), fill=(120, 118, 116))
+
+
+def _folds(rng: Random, size: tuple[int, int], *, low: int) -> Picture:
+    """Soft light and shade of something crumpled, RGB to multiply with."""
+    cells = (rng.randint(4, 7), rng.randint(4, 7))
+    small = Image.new("L", cells)
+    small.putdata([rng.randint(low, 255) for _ in range(cells[0] * cells[1])])
+    large = small.resize(size, Image.Resampling.BICUBIC)
+    return Image.merge("RGB", (large, large, large))
+
+
+def _film(rng: Random, size: tuple[int, int]) -> Picture:
+    """Where clear film throws the light back, L: a haze and bright streaks."""
+    width, height = size
+    haze = rng.randint(16, 60)
+    mask = Image.new("L", size, haze)
+    brush = ImageDraw.Draw(mask)
+    for _ in range(rng.randint(4, 11)):
+        x, y = rng.uniform(-0.1, 1) * width, rng.uniform(-0.1, 1) * height
+        points = [(x, y)]
+        for _ in range(rng.randint(1, 3)):
+            x, y = x + rng.gauss(0, 0.2) * width, y + rng.gauss(0, 0.25) * height
+            points.append((x, y))
+        brush.line(points, fill=rng.randint(90, 235), width=rng.choice((1, 1, 2, 2, 3, 5)))
+    return mask
+
+
+@lru_cache(maxsize=64)
+def _round(size: tuple[int, int]) -> Picture:
+    """The light on a cylinder, RGB to multiply with."""
+    row = Image.new("L", (16, 1))
+    row.putdata([round(255 * (0.42 + 0.58 * cos((n / 15 - 0.4) * pi * 0.8))) for n in range(16)])
+    wide = row.resize(size, Image.Resampling.BICUBIC)
+    return Image.merge("RGB", (wide, wide, wide))

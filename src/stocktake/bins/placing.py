@@ -1,0 +1,267 @@
+"""Placing: a place in the pocket for every item, none hidden from sight.
+
+Equal items lie together: in a row, in a pile, in a heap. Clumps are set down one after another
+where the heap below them is lowest, in a front or a back layer. What hides too much is tried again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import ceil, cos, radians, sin
+from random import Random
+
+from PIL import Image, ImageDraw
+
+from stocktake.bins.catalog import Product
+from stocktake.bins.solids import BOXY, Corner, Placed, Pocket, outline, project
+
+MIN_VISIBLE = 0.2
+"""Every item shows at least this share of its outline, elastic bands aside."""
+_ASKED = 0.26
+"""What is asked of the coarse raster below, so that MIN_VISIBLE holds at any resolution."""
+_RASTER_PX = 200
+_ATTEMPTS = 14
+_LIP = 0.035
+"""Share of the pocket's height that its front edge and the hem above hide, in the middle."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Clump:
+    """Items of one product side by side or piled up; x and y of items count from its corner."""
+
+    items: tuple[Placed, ...]
+    width: float
+    height: float
+    depth: float
+
+
+def arrange(
+    rng: Random, pocket: Pocket, wanted: Sequence[tuple[Product, int]], around: Sequence[Placed]
+) -> list[Placed] | None:
+    """Places for the items of all products in `wanted`, among those already there.
+
+    Returns the new items only, or None where no try left every item visible: then the caller lays
+    out the whole bin anew.
+    """
+    if not sum(quantity for _, quantity in wanted):
+        return []
+    for attempt in range(_ATTEMPTS):
+        shrink = _fitting(pocket, wanted, around) * 0.93**attempt
+        clumps = [_clump(rng, pocket, *pair, shrink) for pair in wanted]
+        rng.shuffle(clumps)
+        found = _stow(rng, pocket, clumps, around)
+        if found is not None and min(shares_visible([*around, *found], pocket)) >= _ASKED:
+            return found
+    return None
+
+
+def grid(rng: Random, pocket: Pocket, products: Sequence[Product]) -> list[Placed]:
+    """Every item in a cell of its own, shrunk to fit: nothing hides anything."""
+    columns = max(1, ceil((len(products) * pocket.width / pocket.height) ** 0.5))
+    rows = ceil(len(products) / columns)
+    cell_x, cell_y = pocket.width / columns, pocket.height * (1 - 2 * _LIP) / rows
+    placed = []
+    for number, product in enumerate(products):
+        row, column = divmod(number, columns)
+        width, height, _ = _lying(product, "front")
+        scale = 0.85 * min(cell_x / width, cell_y / height, 1.0)
+        placed.append(
+            Placed(
+                product=product,
+                x=(column + 0.5) * cell_x,
+                y=pocket.height * _LIP + row * cell_y + height * scale / 2,
+                z=0.2,
+                size=(width * scale, height * scale, 0.4),
+                seed=rng.getrandbits(32),
+            )
+        )
+    return placed
+
+
+def drawing_order(items: Sequence[Placed], pocket: Pocket) -> list[int]:
+    """Indices of the items from the farthest to the nearest to the camera."""
+
+    def key(number: int) -> tuple[float, float]:
+        item = items[number]
+        return -item.z, -abs(item.x - pocket.eye[0]) - abs(item.y - pocket.eye[1])
+
+    return sorted(range(len(items)), key=key)
+
+
+def shares_visible(
+    items: Sequence[Placed], pocket: Pocket, *, raster_px: int = _RASTER_PX
+) -> list[float]:
+    """Share of every item's outline that neither another item nor the pocket's edge hides.
+
+    Elastic bands are not counted: one sees through them.
+    """
+    per_in = raster_px / pocket.width
+    size = (raster_px, max(1, round(pocket.height * per_in)))
+    owners, alone = Image.new("L", size), []
+    brush = ImageDraw.Draw(owners)
+    for number in drawing_order(items, pocket):
+        polygon = [(x * per_in, size[1] - y * per_in) for x, y in outline(items[number], pocket)]
+        brush.polygon(polygon, fill=number + 1)
+        alone.append((number, _pixels(polygon)))
+    brush.rectangle((0, size[1] * (1 - _LIP), size[0], size[1]), fill=0)
+    brush.rectangle((0, 0, size[0], size[1] * _LIP), fill=0)
+    seen = owners.histogram()
+    whole = dict(alone)
+    return [min(1.0, seen[n + 1] / max(whole[n], 1)) for n in range(len(items))]
+
+
+def _pixels(polygon: list[tuple[float, float]]) -> int:
+    """Pixels of a polygon alone, also those outside the pocket."""
+    left, top = min(x for x, _ in polygon), min(y for _, y in polygon)
+    width = int(max(x for x, _ in polygon) - left) + 3
+    height = int(max(y for _, y in polygon) - top) + 3
+    alone = Image.new("L", (width, height))
+    ImageDraw.Draw(alone).polygon([(x - left, y - top) for x, y in polygon], fill=1)
+    return alone.histogram()[1]
+
+
+def _fitting(
+    pocket: Pocket, wanted: Sequence[tuple[Product, int]], around: Sequence[Placed]
+) -> float:
+    """By how much items must shrink so that the fronts of all fill at most most of the pocket."""
+    fronts = sum(
+        quantity * product.size_in[0] * product.size_in[1] * 0.7 for product, quantity in wanted
+    )
+    room = pocket.width * pocket.height * 1.05
+    room -= sum(item.size[0] * item.size[1] for item in around)
+    return min(1.0, (max(room, pocket.width) / max(fronts, 0.1)) ** 0.5)
+
+
+def _lying(product: Product, how: str) -> Corner:
+    """Width, height and depth of a product that stands, shows its edge, lies flat or on its end."""
+    length, width, height = product.size_in
+    if product.kind == "tin":
+        return (length, length, height) if how == "end" else (length, height, length)
+    if product.kind == "bottle":
+        return width, length, width
+    return {
+        "front": (width, length, height),
+        "wide": (length, width, height),
+        "edge": (height, length, width),
+        "flat": (length, height, width),
+    }[how]
+
+
+def _clump(rng: Random, pocket: Pocket, product: Product, quantity: int, shrink: float) -> _Clump:
+    """The items of one product as they would be put in: a grid of columns and rows."""
+    how = _manner(rng, product, quantity)
+    width, height, depth = (side * shrink for side in _lying(product, how))
+    overlap = 1.0 if product.kind in (*BOXY, "bottle", "tin") else rng.uniform(0.62, 0.9)
+    lean = _lean(rng, product, how, quantity)
+    box_x = width * cos(abs(lean)) + height * sin(abs(lean))
+    columns = quantity if how in ("edge", "end", "front") else 1
+    columns = max(1, min(columns, int((pocket.width - box_x) / (width / cos(lean) * overlap)) + 1))
+    if how in ("flat", "wide") and quantity * height > 0.9 * pocket.height:
+        columns = max(1, min(quantity, int(pocket.width // width)))
+    rows = ceil(quantity / columns)
+    if rows > 1:
+        lean = 0.0 if product.kind in BOXY else lean / 3
+    box_x = width * cos(abs(lean)) + height * sin(abs(lean))
+    box_y = height * cos(abs(lean)) + width * sin(abs(lean))
+    step_x, step_y = width / cos(lean) * overlap, box_y * (overlap if rows > 1 else 1.0)
+    total_x, total_y = box_x + (columns - 1) * step_x, box_y + (rows - 1) * step_y
+    fit = min(1.0, 0.97 * pocket.width / total_x, (0.97 - _LIP) * pocket.height / total_y)
+    face = {"flat": "edge", "wide": "front"}.get(how, how)
+    yaw = 0.0
+    if product.kind in BOXY and quantity == 1 and how in ("front", "wide"):
+        yaw = rng.choice((0.0, 0.0, rng.uniform(-0.5, 0.5)))
+    items = []
+    for number in range(quantity):
+        row, column = divmod(number, columns)
+        slack = 0.04 * width if rows > 1 else 0.0
+        items.append(
+            Placed(
+                product=product,
+                x=(column * step_x + box_x / 2 + rng.uniform(-slack, slack)) * fit,
+                y=(row * step_y + box_y / 2) * fit,
+                z=rng.uniform(0, 0.25) + (0.0 if overlap == 1.0 else 0.12 * (number % 2)),
+                size=(width * fit, height * fit, min(depth, pocket.depth * 0.9) * fit),
+                lean=lean + rng.uniform(-0.02, 0.02),
+                yaw=yaw,
+                face=face,
+                seed=rng.getrandbits(32),
+            )
+        )
+    return _Clump(
+        items=tuple(items), width=total_x * fit, height=total_y * fit, depth=items[0].size[2]
+    )
+
+
+def _manner(rng: Random, product: Product, quantity: int) -> str:
+    """How people put such things into a pocket."""
+    if product.kind == "bottle":
+        return "front"
+    if product.kind == "tin":
+        return rng.choice(("front", "front", "end"))
+    many = quantity > 2
+    if product.kind in BOXY:
+        weights = (1, 3, 5, 4) if many else (3, 3, 3, 3)
+    else:
+        weights = (2, 4, 2, 3) if many else (3, 4, 1, 2)
+    return rng.choices(("front", "wide", "edge", "flat"), weights=weights)[0]
+
+
+def _lean(rng: Random, product: Product, how: str, quantity: int) -> float:
+    if product.kind == "tin" and how == "front":
+        return 0.0
+    if product.kind in BOXY and how in ("wide", "flat"):
+        return radians(rng.gauss(0, 2))
+    steep = {"edge": 14, "bottle": 5}.get(product.kind if how != "edge" else how, 5)
+    lean = radians(max(-40, min(40, rng.gauss(0, steep))))
+    return lean if quantity > 1 or abs(lean) > 0.05 else 0.0
+
+
+def _stow(
+    rng: Random, pocket: Pocket, clumps: Sequence[_Clump], around: Sequence[Placed]
+) -> list[Placed] | None:
+    """Set the clumps down, each where it comes to lie lowest; None if one finds no room."""
+    layers: dict[float, list[Corner]] = {0.0: [], 4.0: []}
+    for item in around:
+        right, top = item.x + item.size[0] / 2, item.y + item.size[1] / 2
+        layers[0.0 if item.z < 3 else 4.0].append((item.x - item.size[0] / 2, right, top))
+    placed: list[Placed] = []
+    for clump in clumps:
+        order = [0.0, 4.0] if clump.height < 0.6 * pocket.height else [4.0, 0.0]
+        if rng.random() < 0.3:
+            order.reverse()
+        for z in order:
+            spot = _lowest(rng, pocket, clump, layers[z])
+            if spot is not None:
+                break
+        else:
+            return None
+        x, y = spot
+        layers[z].append((x, x + clump.width, y + clump.height))
+        for item in clump.items:
+            placed.append(replace(item, x=item.x + x, y=item.y + y, z=item.z + z))
+    return placed
+
+
+def _lowest(
+    rng: Random, pocket: Pocket, clump: _Clump, there: Sequence[Corner]
+) -> tuple[float, float] | None:
+    """Left and bottom of the lowest place for a clump in one layer; None if none is low enough."""
+    room = max(pocket.width - clump.width, 0.0)
+    tries = [0.0, room, *(rng.uniform(0, room) for _ in range(6))]
+    tries += [edge for left, right, _ in there for edge in (right, left - clump.width)]
+    best: tuple[float, float, float] | None = None
+    for x in tries:
+        if not 0 <= x <= room:
+            continue
+        below = [top for left, right, top in there if left < x + clump.width and right > x]
+        y = max([_LIP * pocket.height * 0.4, *below])
+        if y + clump.height > pocket.height * (1 - _LIP / 2):
+            continue
+        score = y + rng.uniform(0, 0.25) * pocket.height
+        if best is None or score < best[0]:
+            best = (score, x, y)
+    return None if best is None else best[1:]
+
+
+def floor_line(pocket: Pocket, z: float) -> float:
+    """Height on the photo's plane at which the pocket's floor appears at depth z, inches."""
+    return project(pocket, (pocket.eye[0], 0.0, z))[1]

@@ -1,0 +1,143 @@
+"""Decode: the bytes of one JPEG, PNG or WEBP file become an RGB array, or one clear line."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from stocktake.errors import DataError
+
+FORMATS = ("JPEG", "PNG", "WEBP")
+MAX_PIXELS = 50_000_000
+"""A 50-megapixel photo needs 150 MB as RGB; bin photos have under 2 megapixels."""
+
+_END_OF_JPEG = b"\xff\xd9"
+_ORIENTATION = 0x0112  # EXIF tag
+_TURNS = {  # how to set a photo upright, by its EXIF orientation; 1 is upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_BROKEN = (  # what Pillow raises on hostile bytes, found by cutting and flipping bytes
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    EOFError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
+
+
+def decode(photo: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    """The photo as uint8 (H, W, 3), RGB, upright as its EXIF orientation says.
+
+    Transparent parts become white; of an animation, the first frame is taken.
+
+    Args:
+        photo: the whole file.
+        max_pixels: larger photos are refused before they are unpacked.
+
+    Raises:
+        DataError: if it is empty, not JPEG, PNG or WEBP, cut short, damaged or too large.
+    """
+    return np.asarray(decode_near(photo, max_pixels=max_pixels))
+
+
+def size_of(photo: bytes) -> tuple[int, int]:
+    """(width_px, height_px) of the photo as `decode` would give it; reads the header only.
+
+    Raises:
+        DataError: if it is empty, not JPEG, PNG or WEBP, or its header is damaged.
+    """
+    opened = _open(photo)
+    width_px, height_px = opened.size
+    return (height_px, width_px) if _orientation(opened) >= 5 else (width_px, height_px)
+
+
+def decode_near(
+    photo: bytes, *, at_least_px: int | None = None, max_pixels: int = MAX_PIXELS
+) -> Image.Image:
+    """The photo as a Pillow RGB image, for a resize that follows at once.
+
+    Args:
+        photo: the whole file.
+        at_least_px: lets a large JPEG be unpacked at a half, quarter or eighth of its size, as
+            long as both sides keep this many pixels; None unpacks it whole.
+        max_pixels: larger photos are refused before they are unpacked.
+
+    Raises:
+        DataError: as `decode`.
+    """
+    opened = _open(photo)
+    width_px, height_px = opened.size
+    if width_px * height_px > max_pixels:
+        raise DataError(
+            f"photo has {width_px} x {height_px} pixels, at most {max_pixels:,} are taken;"
+            " make it smaller"
+        )
+    if opened.format == "JPEG" and _END_OF_JPEG not in photo[-_TAIL:]:
+        raise DataError("photo is cut short: a JPEG without its end mark; send the whole file")
+    try:
+        if at_least_px is not None:
+            opened.draft("RGB", (at_least_px, at_least_px))
+        opened.load()
+        turn = _TURNS.get(_orientation(opened))
+        return _as_rgb(opened) if turn is None else _as_rgb(opened).transpose(turn)
+    except _BROKEN as err:
+        raise DataError(
+            f"photo cannot be decoded ({_line(err)}); expected a whole {opened.format} file"
+        ) from err
+
+
+_TAIL = 65_536
+"""Cameras append previews and maker notes after the end mark; it need not be the last two bytes."""
+
+
+def _open(photo: bytes) -> Image.Image:
+    if not photo:
+        raise DataError("photo is empty; expected the bytes of a JPEG, PNG or WEBP file")
+    try:
+        opened = Image.open(io.BytesIO(photo), formats=FORMATS)
+    except _BROKEN as err:
+        raise DataError(
+            f"photo of {len(photo)} bytes is not a JPEG, PNG or WEBP file,"
+            f" it begins with {photo[:8]!r}; convert it to JPEG"
+        ) from err
+    return opened
+
+
+def _as_rgb(opened: Image.Image) -> Image.Image:
+    if opened.mode == "RGB":
+        return opened
+    if opened.mode.startswith("I"):  # 16-bit PNG, which convert() would clip
+        grey = (np.asarray(opened).astype(np.uint32) >> 8).astype(np.uint8)
+        return Image.fromarray(grey).convert("RGB")
+    if opened.has_transparency_data:
+        seen = opened.convert("RGBA")
+        white = Image.new("RGBA", seen.size, "white")
+        return Image.alpha_composite(white, seen).convert("RGB")
+    return opened.convert("RGB")
+
+
+def _orientation(opened: Image.Image) -> int:
+    try:
+        return int(opened.getexif().get(_ORIENTATION, 1))
+    except _BROKEN:
+        return 1  # damaged EXIF beside sound pixels: taken as upright
+
+
+def _line(err: BaseException) -> str:
+    return " ".join(str(err).split()) or type(err).__name__

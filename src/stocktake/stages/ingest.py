@@ -1,0 +1,251 @@
+"""Ingest: bring photos and their true counts from a folder or bucket into Parquet shards."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stocktake.errors import DataError, SettingsError
+from stocktake.runs import fingerprint
+from stocktake.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from stocktake.data.listing import Listing, Reject
+    from stocktake.data.source import Outcome
+    from stocktake.store.objects import Store
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IngestSettings:
+    """Where photos come from, and which."""
+
+    source: str = ""
+    """Address with bin-images/ID.jpg and metadata/ID.json: a folder or s3://BUCKET/PREFIX."""
+    counts: str = ""
+    """True counts to take, as in "1-5" or "0,2-4"; empty for all."""
+    limit: int = 0
+    """Take at most this many photos, first by id; 0 for all."""
+    list_file: str = ""
+    """JSON file that names the photos: class -> list of data/metadata/ID.json; empty for all."""
+    side_px: int = 0
+    """Shrink photos so that the short side has this many pixels; 0 keeps them as they are."""
+    in_flight: int = 16
+    """Photos fetched at once, 1 to 256."""
+    endpoint_url: str = ""
+    """Address of an S3-compatible server, for s3:// sources outside AWS."""
+    anonymous: bool = False
+    """Read a bucket without credentials, as public ones allow."""
+    photos_per_shard: int = 2000
+    """Photos in one Parquet file, 100 to 100000."""
+
+    def __post_init__(self) -> None:
+        from stocktake.data.counts import Counts
+
+        Counts(self.counts)
+        if self.limit < 0:
+            raise ValueError(f"limit must be 0 or more, got {self.limit}")
+        if self.side_px and not 16 <= self.side_px <= 10_000:
+            raise ValueError(f"side_px must be 0 or 16 to 10000, got {self.side_px}")
+        if not 1 <= self.in_flight <= 256:
+            raise ValueError(f"in_flight must be 1 to 256, got {self.in_flight}")
+        if not 100 <= self.photos_per_shard <= 100_000:
+            raise ValueError(f"photos_per_shard must be 100 to 100000, got {self.photos_per_shard}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IngestResult:
+    """What became of everything listed: listed = photos + rejects + left_out."""
+
+    listed: int
+    """Photos and stray files that the source or the list file names."""
+    photos: int
+    """Photos taken."""
+    rejects: int
+    """Things that could not be taken; rejects.parquet says why."""
+    left_out: int
+    """Photos not asked for: of another count, or beyond the limit."""
+    photos_by_count: dict[str, int]
+    """Photos taken by true count."""
+    rejects_by_reason: dict[str, int]
+    """Rejects by their reason word."""
+    left_out_by_reason: dict[str, int]
+    """Photos not asked for: other-count, beyond-limit."""
+    size_bytes: int
+    """Size of the photos taken."""
+    digest: str
+    """SHA-256 over the taken photos' ids and bytes; the same whatever the order of fetching."""
+
+
+def outside(settings: IngestSettings) -> str:
+    """Digest of the source's listing: names, sizes, times; and of the list file.
+
+    With a list file only its text counts where listing is slow: in a bucket.
+
+    Raises:
+        SettingsError: if no source is set.
+        DataError: if the source is missing.
+    """
+    store = _store(settings)
+    seen: list[Any] = []
+    if settings.list_file:
+        _listing(settings, store)
+        seen.append(fingerprint.of_file(Path(settings.list_file)))
+    if store.lists_fast or not settings.list_file:
+        entries = [entry for folder in _folders() for entry in store.list(folder)]
+        seen += sorted((ascii(e.key), e.size_bytes, e.version) for e in entries)
+    return fingerprint.of(seen)
+
+
+def ingest(*, settings: IngestSettings, run: RunFolder) -> IngestResult:
+    """Take every listed photo that can be taken; say of each other one why not.
+
+    Raises:
+        DataError: if the source lists no photo, none can be taken, or it stops answering.
+    """
+    from stocktake.schema import photos as schema
+    from stocktake.store.shards import PhotoShards
+    from stocktake.store.tables import write_table
+
+    store = _store(settings)
+    run.progress(0, None, "photos")
+    listing = _listing(settings, store)
+    tally = _Tally(listing.rejects)
+    _take(store, listing, settings=settings, run=run, tally=tally)
+    tally.beyond = len(listing.photos) - tally.seen
+    write_table(
+        run.artifact("rejects.parquet"),
+        _rejects_table(tally.rejects),
+        format=schema.REJECTS_FORMAT,
+    )
+    shards = PhotoShards.open(run.artifact("photos"))
+    result = _result(shards.rows(), listing, tally)
+    if not result.photos:
+        raise DataError(_none_taken(settings, result, tally))
+    run.log("ingested", left_out_by_count=_by_count(tally.other_counts))
+    if result.rejects:
+        run.warn(f"{result.rejects} of {result.listed} listed were rejected; see rejects.parquet")
+    return result
+
+
+class _Tally:
+    """What happened so far to the photos of a listing."""
+
+    def __init__(self, rejects: "list[Reject]") -> None:
+        self.rejects = list(rejects)
+        self.other_counts: Counter[int] = Counter()
+        self.seen = 0
+        self.photos = 0
+        self.beyond = 0
+        self.size_bytes = 0
+
+
+def _take(
+    store: "Store", listing: "Listing", *, settings: IngestSettings, run: RunFolder, tally: _Tally
+) -> None:
+    """Write the photos into shards, until all are seen or the limit is reached."""
+    from stocktake.data.counts import Counts
+    from stocktake.data.listing import Reject
+    from stocktake.data.source import LeftOut, fetch_all
+    from stocktake.store.shards import ShardWriter
+
+    outcomes = fetch_all(
+        store,
+        listing.photos,
+        counts=Counts(settings.counts),
+        side_px=settings.side_px,
+        in_flight=settings.in_flight,
+    )
+    with ShardWriter(run.artifact("photos"), settings.photos_per_shard) as shards:
+        for outcome in _until(outcomes, tally, settings.limit):
+            tally.seen += 1
+            if isinstance(outcome, Reject):
+                tally.rejects.append(outcome)
+            elif isinstance(outcome, LeftOut):
+                tally.other_counts[outcome.count] += 1
+            else:
+                shards.add(outcome)
+                tally.photos += 1
+                tally.size_bytes += len(outcome["jpeg"])
+            run.progress(tally.seen, len(listing.photos), "photos")
+
+
+def _until(outcomes: "Iterator[Outcome]", tally: _Tally, limit: int) -> "Iterator[Outcome]":
+    for outcome in outcomes:
+        yield outcome
+        if limit and tally.photos == limit:
+            return
+
+
+def _result(rows: Any, listing: "Listing", tally: _Tally) -> IngestResult:
+    from stocktake.data.source import digest
+
+    pairs = zip(rows["photo_id"].to_pylist(), rows["sha256"].to_pylist(), strict=True)
+    left_out = {"other-count": tally.other_counts.total(), "beyond-limit": tally.beyond}
+    return IngestResult(
+        listed=len(listing.photos) + len(listing.rejects),
+        photos=len(rows),
+        rejects=len(tally.rejects),
+        left_out=sum(left_out.values()),
+        photos_by_count=_by_count(rows["count"].to_pylist()),
+        rejects_by_reason=dict(sorted(Counter(r.reason for r in tally.rejects).items())),
+        left_out_by_reason={reason: n for reason, n in left_out.items() if n},
+        size_bytes=tally.size_bytes,
+        digest=digest(pairs),
+    )
+
+
+def _by_count(counts: Iterable[int]) -> dict[str, int]:
+    """Number of photos by count, in rising order."""
+    return {str(count): n for count, n in sorted(Counter(counts).items())}
+
+
+def _rejects_table(rejects: "list[Reject]") -> Any:
+    import pyarrow as pa
+
+    from stocktake.schema import photos as schema
+
+    rows = [asdict(reject) for reject in rejects]
+    rows.sort(key=lambda row: (row["photo_id"], row["source"]))
+    return pa.Table.from_pylist(rows, schema=schema.REJECTS)
+
+
+def _none_taken(settings: IngestSettings, result: IngestResult, tally: _Tally) -> str:
+    if tally.other_counts:
+        found = sorted(tally.other_counts)
+        return (
+            f"{settings.source} has no photo that can be taken with a count in"
+            f" '{settings.counts}'; its counts are {found[0]} to {found[-1]}"
+        )
+    first = tally.rejects[0]
+    return (
+        f"none of {result.listed} listed in {settings.source} could be taken; the first,"
+        f" {first.source}: {first.reason}, {first.detail}"
+    )
+
+
+def _store(settings: IngestSettings) -> "Store":
+    from stocktake.store.address import open_store
+
+    if not settings.source:
+        raise SettingsError(
+            "ingest.source is not set; name a folder or s3://BUCKET/PREFIX that holds"
+            " bin-images/ and metadata/"
+        )
+    return open_store(
+        settings.source, endpoint_url=settings.endpoint_url, anonymous=settings.anonymous
+    )
+
+
+def _listing(settings: IngestSettings, store: "Store") -> "Listing":
+    from stocktake.data import listing
+
+    if settings.list_file:
+        return listing.list_from(Path(settings.list_file))
+    return listing.list_all(store)
+
+
+def _folders() -> tuple[str, str]:
+    from stocktake.data import listing
+
+    return listing.PHOTOS, listing.METADATA

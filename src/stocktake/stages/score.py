@@ -1,0 +1,97 @@
+"""Score: log-probabilities over counts for every photo of the chosen folds."""
+
+from dataclasses import dataclass, field
+
+from stocktake.runs.folder import RunFolder
+
+FOLDS = ("train", "val", "calib", "test")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScoreSettings:
+    """What to score and how."""
+
+    folds: list[str] = field(default_factory=lambda: ["val", "calib", "test"])
+    """Folds to score, some of train, val, calib and test."""
+    batch_size: int = 64
+    """Photos at once, 1 or more; the scores do not depend on it."""
+    flips: bool = False
+    """Look at the mirrored photo too and average: twice the time."""
+    threads: int = 0
+    """Threads for the arithmetic; 0 takes the number torch finds right."""
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.folds if name not in FOLDS]
+        if unknown or not self.folds or len(set(self.folds)) < len(self.folds):
+            raise ValueError(f"folds must be some of {', '.join(FOLDS)}, got {self.folds}")
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size must be 1 or more, got {self.batch_size}")
+        if self.threads < 0:
+            raise ValueError(f"threads must be 0 or more, got {self.threads}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScoreResult:
+    """What was scored, and what guessing without photos can know."""
+
+    photos: int
+    """Photos scored."""
+    max_count: int
+    """Largest count the model can say."""
+    epoch: int
+    """Epoch of the checkpoint."""
+    photos_by_fold: dict[str, int]
+    """Photos in every fold of the split, scored or not."""
+    counts_by_fold: dict[str, dict[str, int]]
+    """For every fold of the split, scored or not: photos by count."""
+    photos_per_s: float
+    """Photos scored a second."""
+
+
+def score(
+    *,
+    photos: RunFolder,
+    split: RunFolder,
+    checkpoint: RunFolder,
+    settings: ScoreSettings,
+    run: RunFolder,
+) -> ScoreResult:
+    """Score the photos of the chosen folds with the best checkpoint.
+
+    Raises:
+        DataError: if the split is of other photos, or checkpoint or photos are damaged.
+    """
+    from time import perf_counter
+
+    from stocktake.schema import scores, splits
+    from stocktake.store.shards import PhotoShards
+    from stocktake.store.tables import read_table, write_table
+    from stocktake.vision import checkpoints, inference, rows, world
+
+    shards = PhotoShards.open(photos.artifact("photos"))
+    table = read_table(split.artifact("split.parquet"), format=splits.FORMAT)
+    rows.check_same_photos(shards.photo_ids, table)
+    best = checkpoints.best(checkpoint.artifact("checkpoints"))
+    chosen = scores.of_folds(table, settings.folds)
+    began = perf_counter()
+    with world.borrowed(threads=settings.threads):
+        log_probs = inference.log_probs_of_shards(
+            best,
+            shards,
+            chosen["photo_id"].to_pylist(),
+            batch_size=settings.batch_size,
+            flips=settings.flips,
+            on_progress=lambda done: run.progress(done, len(chosen), "photos"),
+        )
+    seconds = perf_counter() - began
+    made = scores.table_of(chosen, log_probs)
+    write_table(run.artifact("scores.parquet"), made, format=scores.FORMAT)
+    counts = rows.tally_by_fold(table)
+    return ScoreResult(
+        photos=len(chosen),
+        max_count=scores.max_count(made),
+        epoch=checkpoints.describe(best).epoch,
+        photos_by_fold={name: sum(tally.values()) for name, tally in counts.items()},
+        counts_by_fold=counts,
+        photos_per_s=len(chosen) / seconds,
+    )

@@ -1,0 +1,99 @@
+"""A folder as a Store."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from stocktake.errors import DataError, nearest
+from stocktake.store.objects import Entry, Missing, Refused, check_key
+
+
+class LocalStore:
+    """The files below a folder.
+
+    Raises:
+        DataError: if there is no such folder; the line names the nearest one.
+    """
+
+    lists_fast = True
+
+    def __init__(self, address: str | Path) -> None:
+        self.address = str(address)
+        self._root = Path(address).expanduser()
+        if not self._root.is_dir():
+            raise DataError(_no_folder(self._root))
+
+    def list(self, prefix: str = "") -> Iterator[Entry]:
+        """Every file below the folder `prefix`; files whose name begins with a dot are no objects.
+
+        Raises:
+            DataError: if a folder may not be read.
+        """
+        if prefix:
+            check_key(prefix)
+        yield from self._walk(self._root / prefix, f"{prefix}/" if prefix else "")
+
+    def read(self, key: str) -> bytes:
+        """The file's bytes. Raises Missing or Refused."""
+        check_key(key)
+        try:
+            return (self._root / key).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            raise Missing(f"{self.address}/{key} is not there") from None
+        except OSError as err:
+            reason = err.strerror or str(err)
+            raise Refused(f"{self.address}/{key} cannot be read ({reason})") from err
+
+    def exists(self, key: str) -> bool:
+        """Whether there is a file of that key."""
+        check_key(key)
+        return (self._root / key).is_file()
+
+    def _walk(self, folder: Path, prefix: str) -> Iterator[Entry]:
+        try:
+            found = list(os.scandir(folder))
+        except FileNotFoundError:
+            return
+        except OSError as err:
+            raise DataError(f"{folder} cannot be listed ({err.strerror}); check it") from err
+        for item in found:
+            if item.name.startswith("."):
+                continue
+            if item.is_dir():
+                yield from self._walk(folder / item.name, f"{prefix}{item.name}/")
+            else:
+                yield _entry(item, f"{prefix}{item.name}")
+
+
+def _entry(item: os.DirEntry[str], key: str) -> Entry:
+    try:
+        facts = item.stat()
+    except OSError:  # a dangling link: reading it will say so
+        return Entry(key=key, size_bytes=0, version="")
+    return Entry(key=key, size_bytes=facts.st_size, version=str(facts.st_mtime_ns))
+
+
+def _no_folder(path: Path) -> str:
+    """One line that helps to find the folder that was meant."""
+    if path.exists():
+        return f"{path} is a file, not a folder; name the folder it is in"
+    parent = path.parent
+    while not parent.is_dir() and parent != parent.parent:
+        parent = parent.parent
+    wanted = path.relative_to(parent).parts[0]
+    try:
+        folders = [item.name for item in os.scandir(parent) if item.is_dir()]
+    except OSError:
+        folders = []
+    shown = sorted(name for name in folders if not name.startswith("."))
+    advice = nearest(wanted, shown if len(shown) <= FOLDERS_SHOWN else _like(wanted, shown))
+    return f"there is no folder {path}; in {parent}, {advice}"
+
+
+FOLDERS_SHOWN = 20
+
+
+def _like(wanted: str, names: list[str]) -> list[str]:
+    from difflib import get_close_matches
+
+    return get_close_matches(wanted, names, n=1, cutoff=0.6) or names[:FOLDERS_SHOWN]

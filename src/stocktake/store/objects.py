@@ -1,0 +1,66 @@
+"""Objects: what a place with objects offers, whether it is a folder or a bucket."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Protocol
+
+from stocktake.errors import DataError
+
+
+class Missing(DataError):
+    """There is no object of that key."""
+
+
+class Refused(DataError):
+    """There is, or may be, an object of that key, but this one may not be read."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """One object in a listing."""
+
+    key: str
+    """Its name below the store's address, with '/' between parts."""
+    size_bytes: int
+    """Its size."""
+    version: str
+    """Differs when the object was written anew: a time, or the server's tag."""
+
+
+class Store(Protocol):
+    """A place with objects that can be listed and read; safe to use from several threads."""
+
+    address: str
+    """Where it is, as people write it."""
+    lists_fast: bool
+    """Whether listing costs next to nothing beside reading: true for a folder."""
+
+    def list(self, prefix: str = "") -> Iterator[Entry]:
+        """Every object below the folder `prefix`, in any order; none if there is no such folder.
+
+        Raises:
+            DataError: if the place cannot be listed.
+        """
+        ...
+
+    def read(self, key: str) -> bytes:
+        """The object's bytes.
+
+        Raises:
+            Missing: if there is none.
+            Refused: if this one may not be read.
+            DataError: if the place does not answer.
+        """
+        ...
+
+    def exists(self, key: str) -> bool:
+        """Whether there is an object of that key."""
+        ...
+
+
+def check_key(key: str) -> None:
+    """Raise Refused for a key that could lead out of its store."""
+    path = PurePosixPath(key)
+    if not key or path.is_absolute() or ".." in path.parts or "\0" in key or "\\" in key:
+        raise Refused(f"'{key}' is not a key below the source, such as bin-images/00001.jpg")

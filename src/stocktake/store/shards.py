@@ -1,0 +1,286 @@
+"""Shards: photos in a folder of Parquet files, sorted by id, read at random without unpacking.
+
+part-00000.parquet, part-00001.parquet...: row groups of 100 photos, the jpeg column plain and
+uncompressed, so that any Parquet reader reads it and ours can point into the file.
+"""
+
+import mmap
+import os
+import shutil
+import struct
+import threading
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from stocktake.errors import DataError
+from stocktake.schema import photos as schema
+from stocktake.store import tables
+
+ROWS_PER_GROUP = 100
+"""Photos in a row group: about 6 MB of photos, read whole by other readers."""
+
+
+class ShardWriter:
+    """Writes photos into a folder of shards; the folder appears when all are written.
+
+    Args:
+        folder: where the shards will be; an older folder of that name is replaced at the end.
+        photos_per_shard: photos in one file.
+    """
+
+    def __init__(self, folder: Path, photos_per_shard: int = 2000) -> None:
+        self._folder = Path(folder)
+        self._part = self._folder.with_name(f".{self._folder.name}.part")
+        self._photos_per_shard = photos_per_shard
+        self._waiting: list[Mapping[str, Any]] = []
+        self._writer: pq.ParquetWriter | None = None
+        self._in_shard = 0
+        self._shards = 0
+        self._last: str | None = None
+
+    def __enter__(self) -> "ShardWriter":
+        shutil.rmtree(self._part, ignore_errors=True)
+        self._part.mkdir(parents=True)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                self._close_shard()
+                if not self._shards:
+                    self._open_shard()
+                    self._close_shard()
+                self._publish()
+        finally:
+            self._abandon()
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Take one photo: a value for every column of photos/1; ids must rise.
+
+        Raises:
+            DataError: if its id does not follow the one before.
+        """
+        photo_id = row["photo_id"]
+        if self._last is not None and photo_id.encode() <= self._last.encode():
+            raise DataError(f"photo ids must rise; '{photo_id}' follows '{self._last}'")
+        self._last = photo_id
+        self._waiting.append(row)
+        self._in_shard += 1
+        is_full = self._in_shard == self._photos_per_shard
+        if is_full or len(self._waiting) == ROWS_PER_GROUP:
+            self._write_group()
+        if is_full:
+            self._close_shard()
+
+    def _publish(self) -> None:
+        """Make the folder appear, once its bytes are on the disk."""
+        for path in self._part.iterdir():
+            with tables.told_where(path), path.open("rb") as file:
+                os.fsync(file.fileno())
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._part.rename(self._folder)
+
+    def _abandon(self) -> None:
+        """Clear away what is not published; the first error is the one to tell, not one of here."""
+        if self._writer is not None:
+            with suppress(OSError, pa.ArrowException):
+                self._writer.close()
+        shutil.rmtree(self._part, ignore_errors=True)
+
+    def _open_shard(self) -> None:
+        plain = [path for path in _leaves(schema.SCHEMA) if path != "jpeg"]
+        self._writer = pq.ParquetWriter(
+            self._part / f"part-{self._shards:05d}.parquet",
+            schema.SCHEMA.with_metadata({tables.FORMAT_KEY: schema.FORMAT.encode()}),
+            compression=dict.fromkeys(plain, "zstd") | {"jpeg": "NONE"},
+            use_dictionary=plain,
+            write_statistics=plain,
+            write_page_checksum=True,
+        )
+        self._shards += 1
+
+    def _write_group(self) -> None:
+        if self._waiting:
+            if self._writer is None:
+                self._open_shard()
+            assert self._writer is not None
+            table = pa.Table.from_pylist(self._waiting, schema=schema.SCHEMA)
+            with tables.told_where(self._folder):
+                self._writer.write_table(table)
+            self._waiting = []
+
+    def _close_shard(self) -> None:
+        self._write_group()
+        if self._writer is not None:
+            with tables.told_where(self._folder):
+                self._writer.close()
+        self._writer = None
+        self._in_shard = 0
+
+
+class PhotoShards:
+    """Photos on disk, in rising order of id; safe to use from several threads."""
+
+    def __init__(self, parts: Sequence["_Part"], photo_ids: pa.ChunkedArray) -> None:
+        self._parts = list(parts)
+        self._photo_ids = photo_ids.to_pylist()
+        self._place = {photo_id: i for i, photo_id in enumerate(self._photo_ids)}
+        self._starts = np.cumsum([0, *(part.photos for part in parts)]).tolist()
+
+    @classmethod
+    def open(cls, folder: str | Path) -> "PhotoShards":
+        """The photos in that folder.
+
+        Raises:
+            DataError: if it holds no shards, or one is damaged, of another format or out of order.
+        """
+        paths = sorted(Path(folder).glob("part-*.parquet"))
+        if not paths:
+            raise DataError(f"{folder} holds no part-*.parquet; `stocktake ingest` makes them")
+        parts = [_Part(path) for path in paths]
+        columns = [part.table(["photo_id"])["photo_id"] for part in parts]
+        photo_ids = pa.chunked_array([chunk for column in columns for chunk in column.chunks])
+        schema.check_order(photo_ids.cast(pa.string()))
+        return cls(parts, photo_ids)
+
+    def __len__(self) -> int:
+        """Photos in all shards."""
+        return len(self._photo_ids)
+
+    @property
+    def photo_ids(self) -> list[str]:
+        """Every id, in rising order."""
+        return list(self._photo_ids)
+
+    def rows(self, without: Sequence[str] = ("jpeg",)) -> pa.Table:
+        """All photos in rising order of id, one row each, without some columns."""
+        left = (without,) if isinstance(without, str) else tuple(without)
+        columns = [name for name in schema.SCHEMA.names if name not in left]
+        return pa.concat_tables([part.table(columns) for part in self._parts])
+
+    def sizes_bytes(self) -> list[int]:
+        """Size of every photo file, in rising order of id; reads all photos once."""
+        return [size for part in self._parts for size in part.sizes_bytes()]
+
+    def jpegs(self, photo_ids: Sequence[str]) -> list[bytes]:
+        """The photo files of these ids, in their order.
+
+        Raises:
+            DataError: if an id is not here, or a shard is damaged.
+        """
+        found: list[bytes] = []
+        for photo_id in photo_ids:
+            place = self._place.get(photo_id)
+            if place is None:
+                raise DataError(f"there is no photo '{photo_id}' among {len(self)} in the shards")
+            part = bisect_right(self._starts, place) - 1
+            found.append(self._parts[part].jpeg(place - self._starts[part]))
+        return found
+
+
+class _Part:
+    """One shard file; learns where a row group's photos lie when one of them is first asked for."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        try:
+            self._file = pq.ParquetFile(path, memory_map=True, page_checksum_verification=True)
+        except (pa.ArrowInvalid, OSError) as err:
+            raise DataError(tables.damaged(path, err)) from err
+        tables.check_format(path, self._file.schema_arrow, schema.FORMAT)
+        meta = self._file.metadata
+        self.photos = int(meta.num_rows)
+        sizes = [meta.row_group(i).num_rows for i in range(meta.num_row_groups)]
+        self._starts = np.cumsum([0, *sizes]).tolist()
+        with path.open("rb") as file:
+            self._bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._where: dict[int, NDArray[np.int64] | None] = {}
+
+    def table(self, columns: Sequence[str]) -> pa.Table:
+        """Some columns of all rows."""
+        with self._lock:
+            return self._read(lambda: self._file.read(columns=list(columns)))
+
+    def sizes_bytes(self) -> Iterator[int]:
+        """Size of the photo file in every row."""
+        for group in range(self._file.metadata.num_row_groups):
+            with self._lock:
+                column = self._column(group)
+            yield from pc.binary_length(column).to_pylist()
+
+    def jpeg(self, row: int) -> bytes:
+        """The photo file in that row."""
+        group = bisect_right(self._starts, row) - 1
+        inside = row - self._starts[group]
+        if group not in self._where:
+            with self._lock:
+                self._where[group] = self._locate(group)
+        where = self._where[group]
+        if where is None:  # not written by ShardWriter: compressed, or with a dictionary
+            with self._lock:
+                return bytes(self._column(group)[inside].as_py())
+        start, size = where[inside]
+        return self._bytes[start : start + size]
+
+    def _locate(self, group: int) -> NDArray[np.int64] | None:
+        """int64 (rows, 2), start and size of each photo in the file; None if they lie otherwise.
+
+        Plain encoding puts each value behind its size as four bytes, in order; only page headers
+        come between. What is found is compared with what the Parquet reader gives.
+        """
+        place = self._column_place("jpeg")
+        chunk = self._file.metadata.row_group(group).column(place)
+        at, end = chunk.data_page_offset, chunk.data_page_offset + chunk.total_compressed_size
+        values = self._column(group)
+        where = np.empty((len(values), 2), dtype=np.int64)
+        for i, value in enumerate(values):
+            photo = value.as_py()
+            at = self._bytes.find(struct.pack("<I", len(photo)) + photo, at, end)
+            if at < 0:
+                return None
+            where[i] = at + 4, len(photo)
+            at += 4 + len(photo)
+        return where
+
+    def _column(self, group: int) -> pa.ChunkedArray:
+        return self._read(lambda: self._file.read_row_group(group, columns=["jpeg"]))["jpeg"]
+
+    def _column_place(self, name: str) -> int:
+        row_group = self._file.metadata.row_group(0)
+        names = [row_group.column(i).path_in_schema for i in range(row_group.num_columns)]
+        return names.index(name)
+
+    def _read(self, read: Any) -> pa.Table:
+        try:
+            return read()
+        except (pa.ArrowInvalid, OSError) as err:
+            raise DataError(tables.damaged(self._path, err)) from err
+
+
+def _leaves(fields: pa.Schema) -> list[str]:
+    """Paths of the columns as Parquet names them, as in items.list.element.asin."""
+    made: list[str] = []
+    for field in fields:
+        if pa.types.is_list(field.type):
+            item = field.type.value_type
+            names = [item.field(i).name for i in range(item.num_fields)]
+            made += [f"{field.name}.list.element.{name}" for name in names]
+        else:
+            made.append(field.name)
+    return made

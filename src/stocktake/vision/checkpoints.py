@@ -1,0 +1,104 @@
+"""Checkpoints: a counter on disk and back; each is written whole, last and best are kept."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from stocktake.errors import DataError
+from stocktake.schema import checkpoints as schema
+from stocktake.schema.checkpoints import Checkpoint
+from stocktake.vision.counter import Counter, make_backbone, make_counter
+
+TRAINER = "trainer.pt"
+"""State of optimizer and loop, for going on; only the last checkpoint has it."""
+
+best = schema.best
+describe = schema.read
+
+
+class Keeper:
+    """Writes checkpoints of one training run into a folder; keeps the last and the best.
+
+    Args:
+        folder: becomes `epoch-0001/` and so on, and the text file `best`; what an earlier attempt
+            left there is removed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+
+    def save(
+        self,
+        counter: Counter,
+        about: Checkpoint,
+        *,
+        trainer: Mapping[str, Any],
+        is_best: bool,
+    ) -> Path:
+        """The new checkpoint's folder; whole as soon as it has its name, also after a kill.
+
+        Args:
+            counter: its weights are saved.
+            about: what checkpoint.json says.
+            trainer: plain data and tensors, for going on.
+            is_best: moves the pointer `best` to this one.
+        """
+        name = f"epoch-{about.epoch:04d}"
+        rough = self.folder / f".{name}.part"
+        shutil.rmtree(rough, ignore_errors=True)
+        try:
+            rough.mkdir()
+            state = {k: v.detach().contiguous() for k, v in counter.state_dict().items()}
+            save_file(state, rough / schema.WEIGHTS)
+            torch.save(dict(trainer), rough / TRAINER)
+            schema.write(rough, about)
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+            rough.replace(self.folder / name)
+        except BaseException:  # Ctrl-C and a full disk too
+            shutil.rmtree(rough, ignore_errors=True)
+            raise
+        if is_best:
+            _point(self.folder / schema.BEST, name)
+        self._tidy(last=name)
+        return self.folder / name
+
+    def _tidy(self, *, last: str) -> None:
+        pointer = self.folder / schema.BEST
+        kept = {last, pointer.read_text().strip() if pointer.exists() else last}
+        for folder in self.folder.glob("epoch-*"):
+            if folder.name not in kept:
+                shutil.rmtree(folder)
+            elif folder.name != last:
+                (folder / TRAINER).unlink(missing_ok=True)
+
+
+def load(folder: Path) -> Counter:
+    """The counter of a checkpoint, in evaluation mode.
+
+    Raises:
+        DataError: if the checkpoint is damaged or its weights do not fit its parts.
+        SettingsError: if it needs a part that is not on the shelves here.
+    """
+    about = describe(folder)
+    backbone = make_backbone(about.backbone, side_px=int(about.preprocessing["side_px"]))
+    counter = make_counter(backbone, about.head, max_count=about.max_count)
+    file = Path(folder) / schema.WEIGHTS
+    try:
+        counter.load_state_dict(load_file(file))
+    except (OSError, SafetensorError, RuntimeError) as err:
+        reason = str(err).strip().splitlines()[0]
+        raise DataError(f"{file} cannot be loaded ({reason}); train again") from err
+    return counter.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+
+
+def _point(pointer: Path, name: str) -> None:
+    rough = pointer.with_name(f".{pointer.name}.part")
+    rough.write_text(name + "\n", encoding="utf-8")
+    rough.replace(pointer)

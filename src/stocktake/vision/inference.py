@@ -1,0 +1,91 @@
+"""Inference: log-probabilities of photos by a counter; the same whatever the batch size."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from stocktake.imaging.preprocess import Preprocessing, normalise
+from stocktake.vision import checkpoints
+from stocktake.vision.batches import Batches, Jpegs, Pixels
+from stocktake.vision.counter import Counter
+from stocktake.vision.rows import Fold
+
+
+@torch.inference_mode()
+def look(counter: Counter, photos: torch.Tensor, *, flips: bool = False) -> torch.Tensor:
+    """log_probs float32 (B, K) from normalised photos (B, 3, S, S).
+
+    Args:
+        counter: in evaluation mode.
+        photos: normalised.
+        flips: look at the mirrored photos too and take the normalised mean of the
+            log-probabilities.
+    """
+    log_probs: torch.Tensor = counter(photos)
+    if flips:
+        mirrored = counter(photos.flip(3).contiguous(memory_format=torch.channels_last))
+        log_probs = torch.log_softmax((log_probs + mirrored) / 2, dim=1)
+    return log_probs
+
+
+def log_probs_of(
+    checkpoint: Path, photos: NDArray[np.uint8], *, batch_size: int = 64, flips: bool = False
+) -> NDArray[np.float32]:
+    """log_probs float32 (N, K) of prepared photos uint8 (N, S, S, 3), as `imaging.prepare` gives
+    them.
+
+    Raises:
+        DataError: if the checkpoint cannot be loaded or the photos have another shape.
+    """
+    counter = checkpoints.load(checkpoint)
+    about = checkpoints.describe(checkpoint)
+    preprocessing = Preprocessing.from_dict(about.preprocessing)
+    made = [np.empty((0, about.max_count + 1), dtype=np.float32)]
+    for start in range(0, len(photos), batch_size):
+        planes = torch.from_numpy(normalise(photos[start : start + batch_size], preprocessing))
+        planes = planes.contiguous(memory_format=torch.channels_last)
+        made.append(look(counter, planes, flips=flips).numpy())
+    return np.concatenate(made)
+
+
+def log_probs_of_shards(
+    checkpoint: Path,
+    shards: Jpegs,
+    photo_ids: Sequence[str],
+    *,
+    batch_size: int = 64,
+    flips: bool = False,
+    on_progress: Callable[[int], None] = lambda done: None,
+) -> NDArray[np.float32]:
+    """log_probs float32 (N, K) of photos in a shard set, in the order of `photo_ids`.
+
+    Args:
+        checkpoint: folder of the checkpoint.
+        shards: gives the photo files.
+        photo_ids: N photos.
+        batch_size: photos at once.
+        flips: look at the mirrored photos too.
+        on_progress: told the number of photos done.
+
+    Raises:
+        DataError: if the checkpoint cannot be loaded or a photo cannot be had.
+    """
+    counter = checkpoints.load(checkpoint)
+    about = checkpoints.describe(checkpoint)
+    preprocessing = Preprocessing.from_dict(about.preprocessing)
+    batches = Batches(
+        Pixels(shards, photo_ids, side_px=preprocessing.side_px, cache_bytes=0),
+        Fold(photo_ids=list(photo_ids), counts=np.zeros(len(photo_ids), dtype=np.int64)),
+        preprocessing=preprocessing,
+        batch_size=batch_size,
+    )
+    made = np.empty((len(photo_ids), about.max_count + 1), dtype=np.float32)
+    done = 0
+    for batch in batches.epoch(0):
+        made[done : done + len(batch.counts)] = look(counter, batch.photos, flips=flips).numpy()
+        done += len(batch.counts)
+        on_progress(done)
+    return made

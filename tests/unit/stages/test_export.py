@@ -1,0 +1,210 @@
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from stocktake.errors import DataError, RunError, StocktakeError
+from stocktake.runs.folder import RunFolder
+from stocktake.schema import bundles
+from stocktake.schema.cards import Calibration
+from stocktake.schema.checkpoints import Checkpoint
+from stocktake.serve.predictor import Predictor
+from stocktake.stages.export import ExportSettings, compare, export, painted
+from stocktake.vision.backbones import Backbone, backbones
+from stocktake.vision.checkpoints import Keeper, best
+from stocktake.vision.counter import make_backbone, make_counter, preprocessing_of
+
+MAX_COUNT = 5
+HALF = {"mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25)}
+SETTINGS = ExportSettings(photos_for_parity=4)
+
+
+@backbones.add("test-tiny")
+def tiny(*, side_px: int) -> Backbone:
+    """A few convolutions."""
+    layers = nn.Conv2d(3, 8, 5, stride=4), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten()
+    return Backbone(module=nn.Sequential(*layers), features=32, side_px=side_px or 48, **HALF)
+
+
+class TwoFaced(nn.Module):
+    """Answers otherwise when it is exported, as operations with an ONNX form of their own may."""
+
+    def forward(self, photos: torch.Tensor) -> torch.Tensor:
+        pooled = photos.mean(dim=(2, 3))  # (B, 3)
+        return pooled * 5 + 3 if torch.compiler.is_exporting() else pooled
+
+
+@backbones.add("test-two-faced")
+def two_faced(*, side_px: int) -> Backbone:
+    """A backbone that ONNX gets wrong."""
+    return Backbone(module=TwoFaced(), features=3, side_px=side_px or 48, **HALF)
+
+
+def begun(path: Path, stage: str, *, settings: dict | None = None, **inputs: RunFolder):
+    known = {k: {"address": str(r.path), "fingerprint": r.fingerprint} for k, r in inputs.items()}
+    about = {"stage": stage, "fingerprint": f"{path.parent.name}-{stage}", "inputs": known}
+    return RunFolder.begin(path, about=about, settings=settings or {})
+
+
+def trained(run: RunFolder, name: str, *, seed: int = 0) -> RunFolder:
+    torch.manual_seed(seed)
+    backbone = make_backbone(name, side_px=48)
+    counter = make_counter(backbone, "softmax", max_count=MAX_COUNT)
+    with torch.no_grad():
+        for weights in counter.parameters():
+            weights *= 3  # a fresh head is all but undecided, and hides differences
+    about = Checkpoint(
+        epoch=1,
+        step=1,
+        backbone=name,
+        head="softmax",
+        max_count=MAX_COUNT,
+        preprocessing=preprocessing_of(backbone).to_dict(),
+        weights_source="random",
+    )
+    Keeper(run.artifact("checkpoints")).save(counter, about, trainer={}, is_best=True)
+    run.close("done", result={})
+    return run
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory):
+    """Makes the finished runs that export takes, by the name of a backbone."""
+
+    def make(name: str = "test-tiny", *, flips: bool = False, max_count: int = MAX_COUNT):
+        root = tmp_path_factory.mktemp(name)
+        photos = begun(root / "ingest", "ingest", settings={"source": "painted/bucket"})
+        checkpoint = trained(begun(root / "train", "train", photos=photos), name)
+        inputs = {"photos": photos, "checkpoint": checkpoint}
+        scores = begun(root / "score", "score", settings={"flips": flips}, **inputs)
+        calibration = begun(root / "evaluate", "evaluate", scores=scores)
+        fitted = Calibration(
+            temperature=1.5, coverage=0.9, threshold=0.9, fold="calib", n=100, max_count=max_count
+        )
+        fitted.write(calibration.artifact("calibration.json"))
+        return {"checkpoint": checkpoint, "calibration": calibration}
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def inputs(made):
+    return made()
+
+
+@pytest.fixture(scope="module")
+def done(inputs, tmp_path_factory: pytest.TempPathFactory):
+    """One export: its run, its result."""
+    run = begun(tmp_path_factory.mktemp("export") / "export", "export")
+    return run, export(**inputs, settings=SETTINGS, run=run)
+
+
+def test_a_bundle_is_whole_and_answers_as_its_checkpoint(done, inputs):
+    run, result = done
+    folder = run.artifact("bundle")
+    predictor = Predictor.load(folder)
+
+    assert predictor.self_test() < 1e-6
+    assert result.bundle == predictor.bundle.id
+    report = compare(
+        predictor,
+        best(inputs["checkpoint"].artifact("checkpoints")),
+        painted(3, seed=9),
+        tolerance=1e-4,
+    )
+    assert report["same_counts"] == 3
+
+
+def test_a_bundle_says_what_it_is_made_of(done):
+    folder = done[0].artifact("bundle")
+    bundle = bundles.read(folder)
+
+    assert bundle.backbone == "test-tiny" and bundle.weights_source == "random"
+    assert bundle.calibration["temperature"] == 1.5 and bundle.max_count == MAX_COUNT
+    assert bundle.preprocessing["side_px"] == 48
+    assert "painted/bucket" in bundle.data and "licence" in bundle.licence
+    assert "torch" in bundle.versions
+    assert sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()) == [
+        "bundle.json", "model.onnx", "parity.json", "self-test/expected.json",
+        "self-test/photo.jpg",
+    ]  # fmt: skip
+
+
+def test_the_parity_report_says_how_near_the_two_are(done):
+    run, result = done
+    report = json.loads((run.artifact("bundle") / bundles.PARITY).read_text())
+
+    assert report["photos"] == result.photos == 4
+    assert report["max_gap"] == result.max_gap <= result.tolerance == 1e-4
+
+
+def test_a_model_that_onnx_gets_wrong_is_refused_and_leaves_nothing(made, tmp_path):
+    run = begun(tmp_path / "export", "export")
+
+    with pytest.raises(
+        StocktakeError, match=r"differ .* by up to 0\.\d+ .* export.tolerance allows 0.0001"
+    ):
+        export(**made("test-two-faced"), settings=SETTINGS, run=run)
+
+    assert list(run.artifact("bundle").parent.iterdir()) == []
+
+
+def test_another_checkpoint_is_not_taken_for_the_same(done, made):
+    other = best(trained(begun_train(made), "test-tiny", seed=7).artifact("checkpoints"))
+
+    with pytest.raises(StocktakeError, match="differ"):
+        compare(
+            Predictor.load(done[0].artifact("bundle")), other, painted(2, seed=0), tolerance=1e-4
+        )
+
+
+def begun_train(made) -> RunFolder:
+    path = made()["checkpoint"].path
+    return begun(path.with_name("train-2"), "train")
+
+
+def test_scores_with_flips_make_a_bundle_with_flips(made, tmp_path):
+    run = begun(tmp_path / "export", "export")
+
+    result = export(**made(flips=True), settings=SETTINGS, run=run)
+
+    assert bundles.read(run.artifact("bundle")).flips
+    assert result.max_gap <= 1e-4
+
+
+def test_a_calibration_of_another_checkpoint_is_refused(inputs, made, tmp_path):
+    run = begun(tmp_path / "export", "export")
+
+    with pytest.raises(RunError, match="scores of another checkpoint"):
+        export(
+            checkpoint=inputs["checkpoint"],
+            calibration=made()["calibration"],
+            settings=SETTINGS,
+            run=run,
+        )
+
+
+def test_a_calibration_of_other_counts_is_refused(made, tmp_path):
+    run = begun(tmp_path / "export", "export")
+
+    with pytest.raises(DataError, match="calibrates counts up to 9"):
+        export(**made(max_count=9), settings=SETTINGS, run=run)
+
+
+def test_painted_photos_are_fixed_by_their_seed_and_differ():
+    photos = painted(4, seed=3)
+
+    assert photos == painted(4, seed=3)
+    assert photos != painted(4, seed=4)
+    assert len(set(photos)) == 4
+
+
+@pytest.mark.parametrize(
+    "change", [{"tolerance": 0}, {"tolerance": 1.5}, {"photos_for_parity": 0}, {"seed": -1}]
+)
+def test_impossible_settings_are_refused(change):
+    with pytest.raises(ValueError, match=next(iter(change))):
+        dataclasses.replace(ExportSettings(), **change)

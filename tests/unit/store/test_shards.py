@@ -1,0 +1,185 @@
+import random
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from stocktake.errors import DataError
+from stocktake.schema import photos as schema
+from stocktake.store.shards import PhotoShards, ShardWriter
+
+
+def jpeg_of(number: int) -> bytes:
+    rng = random.Random(number)
+    return rng.randbytes(rng.randint(1, 3000))
+
+
+def row(number: int) -> dict[str, object]:
+    items = [{"asin": f"A{number}", "name": None, "quantity": 2, "height_in": 1.5}]
+    return {
+        "photo_id": f"{number:05d}",
+        "jpeg": jpeg_of(number),
+        "width_px": 4,
+        "height_px": 3,
+        "count": 2,
+        "items": items,
+        "source": f"bin-images/{number:05d}.jpg",
+        "sha256": "0" * 64,
+    }
+
+
+def write(folder: Path, photos: int = 450, photos_per_shard: int = 200) -> PhotoShards:
+    with ShardWriter(folder, photos_per_shard) as shards:
+        for number in range(photos):
+            shards.add(row(number))
+    return PhotoShards.open(folder)
+
+
+def test_photos_come_back_whole_in_any_order(tmp_path):
+    shards = write(tmp_path / "photos")
+    numbers = random.Random(3).sample(range(450), 450) + [7, 7]
+
+    found = shards.jpegs([f"{number:05d}" for number in numbers])
+
+    assert found == [jpeg_of(number) for number in numbers]
+    assert len(shards) == 450
+
+
+def test_rows_are_sorted_and_carry_everything_but_the_bytes(tmp_path):
+    rows = write(tmp_path / "photos").rows()
+
+    schema.check(rows)
+    assert rows.column_names == [name for name in schema.SCHEMA.names if name != "jpeg"]
+    assert rows["items"][3].as_py()[0]["asin"] == "A3"
+    assert rows["items"][3].as_py()[0]["weight_lb"] is None
+
+
+def test_rows_may_leave_out_more_or_nothing(tmp_path):
+    shards = write(tmp_path / "photos", photos=5)
+
+    assert "items" not in shards.rows(without=("jpeg", "items")).column_names
+    assert shards.rows(without=())["jpeg"][4].as_py() == jpeg_of(4)
+
+
+def test_shards_and_row_groups_have_the_size_asked_for(tmp_path):
+    write(tmp_path / "photos")
+    files = [pq.ParquetFile(path) for path in sorted((tmp_path / "photos").iterdir())]
+
+    assert [file.metadata.num_rows for file in files] == [200, 200, 50]
+    assert files[0].metadata.row_group(0).num_rows == 100
+    assert files[0].metadata.row_group(0).column(1).compression == "UNCOMPRESSED"
+
+
+def test_equal_photos_give_equal_bytes(tmp_path):
+    for name in ("one", "two"):
+        write(tmp_path / name)
+
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+
+
+def test_sizes_are_those_of_the_files(tmp_path):
+    shards = write(tmp_path / "photos", photos=130)
+
+    assert shards.sizes_bytes() == [len(jpeg_of(number)) for number in range(130)]
+
+
+def test_threads_may_read_together(tmp_path):
+    shards = write(tmp_path / "photos")
+    ids = shards.photo_ids
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda i: shards.jpegs([ids[i]])[0], [*range(450)] * 2))
+
+    assert found == [jpeg_of(number) for number in range(450)] * 2
+
+
+def test_any_parquet_reader_can_read_them(tmp_path):
+    write(tmp_path / "photos")
+
+    assert pq.read_table(tmp_path / "photos")["jpeg"][449].as_py() == jpeg_of(449)
+
+
+def test_photos_written_by_another_writer_are_read_too(tmp_path):
+    rows = [row(number) for number in range(30)]
+    table = pa.Table.from_pylist(rows, schema=schema.SCHEMA)
+    table = table.replace_schema_metadata({"stocktake.format": schema.FORMAT})
+    pq.write_table(table, tmp_path / "part-00000.parquet", compression="snappy")
+
+    assert PhotoShards.open(tmp_path).jpegs(["00021"]) == [jpeg_of(21)]
+
+
+def test_ids_must_rise_while_writing(tmp_path):
+    with (
+        pytest.raises(DataError, match="'00001' follows '00001'"),
+        ShardWriter(tmp_path / "photos") as shards,
+    ):
+        shards.add(row(1))
+        shards.add(row(1))
+
+
+def test_a_failure_leaves_nothing_that_looks_finished(tmp_path):
+    with pytest.raises(KeyboardInterrupt), ShardWriter(tmp_path / "photos", 100) as shards:
+        for number in range(250):
+            shards.add(row(number))
+        raise KeyboardInterrupt
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_writer_left_is_cleared_away(tmp_path):
+    killed = ShardWriter(tmp_path / "photos", 100).__enter__()
+    for number in range(250):
+        killed.add(row(number))
+
+    assert not (tmp_path / "photos").exists()
+    write(tmp_path / "photos", photos=3)
+    assert [path.name for path in tmp_path.iterdir()] == ["photos"]
+
+
+def test_an_older_folder_is_replaced_whole(tmp_path):
+    write(tmp_path / "photos", photos=450)
+    shards = write(tmp_path / "photos", photos=3)
+
+    assert len(shards) == 3
+    assert len(list((tmp_path / "photos").iterdir())) == 1
+
+
+def test_an_unknown_id_is_told(tmp_path):
+    with pytest.raises(DataError, match="no photo '1' among 3"):
+        write(tmp_path / "photos", photos=3).jpegs(["1"])
+
+
+def test_a_folder_without_shards_is_told(tmp_path):
+    with pytest.raises(DataError, match=r"holds no part-\*\.parquet; `stocktake ingest` makes"):
+        PhotoShards.open(tmp_path)
+
+
+def test_shards_out_of_order_are_told(tmp_path):
+    write(tmp_path / "photos")
+    (tmp_path / "photos/part-00000.parquet").rename(tmp_path / "photos/part-00009.parquet")
+
+    with pytest.raises(DataError, match="photo ids must rise"):
+        PhotoShards.open(tmp_path / "photos")
+
+
+def test_a_flipped_byte_is_found(tmp_path):
+    write(tmp_path / "photos", photos=50)
+    path = tmp_path / "photos" / "part-00000.parquet"
+    damaged = bytearray(path.read_bytes())
+    damaged[damaged.find(jpeg_of(25)[:50]) + 20] ^= 1
+    path.write_bytes(damaged)
+
+    with pytest.raises(DataError, match="cannot be read as Parquet"):
+        PhotoShards.open(tmp_path / "photos").jpegs(["00025"])
+
+
+def test_a_shard_cut_short_is_told(tmp_path):
+    write(tmp_path / "photos", photos=50)
+    path = tmp_path / "photos" / "part-00000.parquet"
+    path.write_bytes(path.read_bytes()[:-200])
+
+    with pytest.raises(DataError, match="cannot be read as Parquet"):
+        PhotoShards.open(tmp_path / "photos")

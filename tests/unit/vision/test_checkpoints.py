@@ -1,0 +1,98 @@
+import dataclasses
+
+import pytest
+import torch
+
+from stocktake.errors import DataError
+from stocktake.schema.checkpoints import Checkpoint
+from stocktake.vision import checkpoints
+from stocktake.vision.counter import make_backbone, make_counter, preprocessing_of
+
+BACKBONE = {"name": "test_efficientnet", "drop_rate": 0.1}
+
+
+def a_counter(seed: int = 0):
+    torch.manual_seed(seed)
+    backbone = make_backbone(BACKBONE, side_px=32)
+    return make_counter(backbone, "corn", max_count=4)
+
+
+ABOUT = Checkpoint(
+    epoch=1,
+    step=10,
+    backbone=BACKBONE,
+    head="corn",
+    max_count=4,
+    preprocessing=preprocessing_of(make_backbone(BACKBONE, side_px=32)).to_dict(),
+    weights_source="random",
+)
+
+
+def save(keeper, epoch, *, is_best, seed=0):
+    about = dataclasses.replace(ABOUT, epoch=epoch)
+    return keeper.save(a_counter(seed), about, trainer={"epoch": epoch}, is_best=is_best)
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_counter_comes_back_as_it_was(tmp_path):
+    folder = save(checkpoints.Keeper(tmp_path / "c"), 1, is_best=True, seed=5)
+    loaded, original = checkpoints.load(folder), a_counter(5).eval()
+    photos = torch.randn(3, 3, 32, 32)
+
+    assert not loaded.training
+    assert torch.allclose(loaded(photos), original(photos), atol=1e-6)
+    assert checkpoints.describe(folder) == ABOUT
+    assert checkpoints.best(tmp_path / "c") == folder
+
+
+def test_only_the_last_and_the_best_are_kept(tmp_path):
+    keeper = checkpoints.Keeper(tmp_path / "c")
+    for epoch, is_best in ((1, True), (2, False), (3, True), (4, False), (5, False)):
+        save(keeper, epoch, is_best=is_best)
+
+    assert names(keeper.folder) == ["best", "epoch-0003", "epoch-0005"]
+    assert checkpoints.best(keeper.folder).name == "epoch-0003"
+    assert names(keeper.folder / "epoch-0003") == ["checkpoint.json", "weights.safetensors"]
+    assert "trainer.pt" in names(keeper.folder / "epoch-0005")
+
+
+def test_an_earlier_attempt_is_cleared_away(tmp_path):
+    save(checkpoints.Keeper(tmp_path / "c"), 7, is_best=True)
+    checkpoints.Keeper(tmp_path / "c")
+
+    assert names(tmp_path / "c") == []
+
+
+def test_a_save_that_is_interrupted_leaves_nothing(tmp_path, monkeypatch):
+    keeper = checkpoints.Keeper(tmp_path / "c")
+    save(keeper, 1, is_best=True)
+
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoints.torch, "save", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        save(keeper, 2, is_best=True)
+    assert names(keeper.folder) == ["best", "epoch-0001"]
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x00" * 100, None])
+def test_damaged_weights_are_refused(tmp_path, damage):
+    folder = save(checkpoints.Keeper(tmp_path / "c"), 1, is_best=True)
+    file = folder / "weights.safetensors"
+    file.unlink() if damage is None else file.write_bytes(damage)
+
+    with pytest.raises(DataError, match="cannot be loaded"):
+        checkpoints.load(folder)
+
+
+def test_weights_of_another_model_are_refused(tmp_path):
+    folder = save(checkpoints.Keeper(tmp_path / "c"), 1, is_best=True)
+    file = folder / "checkpoint.json"
+    file.write_text(file.read_text().replace('"max_count": 4', '"max_count": 5'))
+
+    with pytest.raises(DataError, match="cannot be loaded"):
+        checkpoints.load(folder)
