@@ -63,9 +63,7 @@ def test_every_source_file_of_some_size_has_its_twin(path: Path):
         for room in ("unit", "conformance")
     ]
 
-    assert any(twin.exists() for twin in twins), (
-        f"{inside} has no twin in tests/unit"
-    )
+    assert any(twin.exists() for twin in twins), f"{inside} has no twin in tests/unit"
 
 
 def test_names_of_places_stay_out_of_the_project():

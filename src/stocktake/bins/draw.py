@@ -57,9 +57,7 @@ def photo(scene: Scene, *, long_side_px: int = 0) -> Image.Image:
     return _taken(canvas, scene, scale)
 
 
-def _item(
-    canvas: Image.Image, scene: Scene, item: Placed, to_px: Callable[[Point], Point]
-) -> None:
+def _item(canvas: Image.Image, scene: Scene, item: Placed, to_px: Callable[[Point], Point]) -> None:
     silhouette = [to_px(point) for point in outline(item, scene.pocket)]
     _shadow(canvas, silhouette)
     if item.product.kind not in BOXY:

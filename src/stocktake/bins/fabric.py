@@ -129,9 +129,11 @@ def _threads(rng: Random, half: float, px_per_in: float) -> np.ndarray:
     haze = rng.uniform(0.1, 0.3)
     alpha = haze + (rng.uniform(0.55, 0.85) - haze) * thread * strength
     tint = rng.choice(((0, 0, 0), (0, 0, 0), (26, 2, -22), (-20, 0, 22)))
-    colour = np.array([208, 198, 190]) - 26 * (1 - thread[:, None]) + np.array(tint) * np.cos(
-        np.arange(rows) * rng.uniform(0.005, 0.05)
-    )[:, None]  # (rows, 3)
+    colour = (
+        np.array([208, 198, 190])
+        - 26 * (1 - thread[:, None])
+        + np.array(tint) * np.cos(np.arange(rows) * rng.uniform(0.005, 0.05))[:, None]
+    )  # (rows, 3)
     profile = np.concatenate([colour, 255 * alpha[:, None]], axis=1)  # (rows, 4)
     return np.ascontiguousarray(np.clip(profile, 0, 255).astype(np.uint8))
 
@@ -203,9 +205,7 @@ def _lip(across: float) -> float:
     return (2 * across - 1) ** 2 * 2 - 0.4
 
 
-def _rim(
-    brush: Brush, to_px: ToPx, edge: Sequence[Point], far: float, rng: Random
-) -> None:
+def _rim(brush: Brush, to_px: ToPx, edge: Sequence[Point], far: float, rng: Random) -> None:
     """A hem from its edge to the end of the photo, lit at the edge, with a line of stitches."""
     _fill(brush, to_px, [*edge, (edge[-1][0], far), (edge[0][0], far)], YELLOW)
     out = 1 if far > 0 else -1
@@ -215,9 +215,7 @@ def _rim(
     _stroke(brush, to_px, edge, _times(YELLOW, 0.55))
 
 
-def _fill(
-    brush: Brush, to_px: ToPx, points: Sequence[Point], colour: tuple[int, int, int]
-) -> None:
+def _fill(brush: Brush, to_px: ToPx, points: Sequence[Point], colour: tuple[int, int, int]) -> None:
     brush.polygon([to_px(point) for point in points], fill=colour)
 
 

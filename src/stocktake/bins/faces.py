@@ -237,7 +237,12 @@ def _small_print(
     ink: Colour,
 ) -> None:  # fmt: skip
     """Lines of text too small to read."""
-    left, top, right, bottom = box[0] * size[0], box[1] * size[1], box[2] * size[0], box[3] * size[1]
+    left, top, right, bottom = (
+        box[0] * size[0],
+        box[1] * size[1],
+        box[2] * size[0],
+        box[3] * size[1],
+    )
     step = max(4, size[1] // 18)
     y = top
     while y < bottom:
@@ -249,9 +254,7 @@ def _small_print(
         y += step
 
 
-def _figure(
-    rng: Random, brush: ImageDraw.ImageDraw, size: tuple[int, int], accent: Colour
-) -> None:
+def _figure(rng: Random, brush: ImageDraw.ImageDraw, size: tuple[int, int], accent: Colour) -> None:
     """A picture of something."""
     width, height = size
     x, y = rng.uniform(0.1, 0.5) * width, rng.uniform(0.25, 0.5) * height

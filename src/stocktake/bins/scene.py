@@ -182,9 +182,7 @@ def _product(
     return best
 
 
-def _laid_out(
-    rng: Random, pocket: Pocket, wanted: Sequence[tuple[Product, int]]
-) -> list[Placed]:
+def _laid_out(rng: Random, pocket: Pocket, wanted: Sequence[tuple[Product, int]]) -> list[Placed]:
     placed = placing.arrange(rng, pocket, wanted, [])
     if placed is None:
         each = [found for found, quantity in wanted for _ in range(quantity)]
