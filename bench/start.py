@@ -29,12 +29,11 @@ def main() -> None:
     for _ in range(ROUNDS):
         for name, command in SIDES.items():
             times[name].append(seconds(command))
-    print(f"| command | median ms | min ms | max ms | n |\n|---|--:|--:|--:|--:|")
+    print("| command | median ms | min ms | max ms | n |\n|---|--:|--:|--:|--:|")
     for name, found in times.items():
         ms = [1000 * value for value in found]
-        print(
-            f"| `{name}` | {statistics.median(ms):.0f} | {min(ms):.0f} | {max(ms):.0f} | {len(ms)} |"
-        )
+        middle, low, high = statistics.median(ms), min(ms), max(ms)
+        print(f"| `{name}` | {middle:.0f} | {low:.0f} | {high:.0f} | {len(ms)} |")
 
 
 if __name__ == "__main__":

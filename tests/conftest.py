@@ -5,6 +5,7 @@ import sys
 import types
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ class ProbeSettings:
     words: int = 3
     """Words to write."""
     how: str = "well"
-    """well, badly (a DataError), wrongly (a fault), full (no space), stopped (Ctrl-C)."""
+    """well, badly (a DataError), wrongly (a fault), full (no space), stopped (Ctrl-C), bare."""
     share: float = 0.5
     """A share, 0 to 1."""
 
@@ -38,6 +39,8 @@ def probe(*, settings: ProbeSettings, run: RunFolder) -> ProbeResult:
         run.progress(done + 1, settings.words, "words")
         run.metric(done + 1, loss=1 / (done + 1))
     run.artifact("words.txt").write_text("word " * settings.words)
+    if settings.how == "bare":
+        import_module("array_of_things")
     endings = {
         "badly": DataError("words.txt: a word is missing; add it"),
         "wrongly": KeyError("lost"),

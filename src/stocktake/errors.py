@@ -63,6 +63,14 @@ def from_os(error: OSError) -> StocktakeError:
     return StocktakeError(f"{where}{error.strerror or error}")
 
 
+def not_installed(who: str, error: ModuleNotFoundError) -> StocktakeError:
+    """The one line for a library that comes with an extra which was not installed."""
+    return StocktakeError(
+        f"{who} needs the library {error.name}, which is not installed here;"
+        " pip install 'stocktake[train]' to train, 'stocktake[serve]' to predict and serve"
+    )
+
+
 def by_name(name: str, message: str) -> StocktakeError:
     """The error of class `name` (as kept in run.json) with this message; unknown: the base."""
     kinds = (SettingsError, DataError, RunError, EngineError)

@@ -47,6 +47,16 @@ def test_an_unknown_key_is_an_error_with_the_nearest_name(stage: table.Stage):
         reader.build(kind, {f"{key}x": 1}, where=stage.name)
 
 
+def test_default_parts_are_on_their_shelves():
+    checked = [
+        stage.name
+        for stage in table.STAGES
+        if (check := stage.load().check) and check(stage.load().settings()) is None
+    ]
+
+    assert checked == ["tune", "train"]
+
+
 def test_inputs_come_from_earlier_stages():
     made: set[str] = set()
     for stage in table.STAGES:

@@ -143,11 +143,13 @@ def _lit(canvas: Image.Image, scene: Scene, to_px: Callable[[Point], Point]) -> 
 def _taken(canvas: Image.Image, scene: Scene, scale: float) -> Image.Image:
     """What the camera makes of it: exposure, warm light, haze, blur and noise."""
     rng = Random(f"camera {scene.photo_seed}")
-    exposure, warmth = rng.lognormvariate(0, 0.1), rng.gauss(0, 0.03)
+    exposure, warmth = rng.lognormvariate(-0.04, 0.14), rng.gauss(0, 0.025)
+    haze = rng.lognormvariate(-0.06, 0.16)
     table: list[int] = []
     for channel, tint in enumerate((1 + warmth, 1.0, 1 - warmth)):
         span = (WHITE[channel] - BLACK[channel]) * exposure * tint
-        table += [min(255, int(BLACK[channel] + span * v / 255)) for v in range(256)]
+        black = BLACK[channel] * haze
+        table += [min(255, int(black + span * v / 255)) for v in range(256)]
     canvas = canvas.point(table)
     radius = rng.lognormvariate(-0.2, 0.35) if rng.random() < 0.85 else rng.uniform(1.5, 3.2)
     across = radius * (rng.uniform(1.5, 3) if rng.random() < 0.1 else 1.0)

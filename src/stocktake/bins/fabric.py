@@ -13,7 +13,7 @@ ToPx = Callable[[Point], Point]
 """Inches on the pocket's plane to pixels of the photo."""
 Brush = ImageDraw.ImageDraw
 
-YELLOW = (242, 208, 104)
+YELLOW = (224, 212, 144)
 LABELS = {
     "A": (28, 62, 62), "B": (58, 40, 84), "C": (120, 70, 50), "D": (134, 164, 206),
     "E": (96, 96, 104), "F": (206, 74, 62), "G": (34, 46, 92), "H": (236, 168, 176),
@@ -26,7 +26,7 @@ def interior(brush: Brush, scene: Scene, to_px: ToPx) -> None:
     """Back wall, side walls, ceiling and floor of the pocket."""
     pocket = scene.pocket
     rng = Random(f"interior {scene.bin_seed}")
-    light = rng.uniform(0.42, 0.72)
+    light = rng.uniform(0.3, 0.66)
 
     def quad(points: Sequence[Corner], colour: tuple[int, int, int], by: float) -> None:
         shown = [to_px(project(pocket, point)) for point in points]
@@ -126,7 +126,7 @@ def _threads(rng: Random, half: float, px_per_in: float) -> np.ndarray:
     thread = np.exp(-(((phase - 0.5) / rng.uniform(0.14, 0.24)) ** 2))
     number = (y / period + wander).astype(int)
     strength = np.array([rng.uniform(0.45, 0.95) for _ in range(number.max() + 1)])[number]
-    haze = rng.uniform(0.1, 0.3)
+    haze = rng.uniform(0.14, 0.4)
     alpha = haze + (rng.uniform(0.55, 0.85) - haze) * thread * strength
     tint = rng.choice(((0, 0, 0), (0, 0, 0), (26, 2, -22), (-20, 0, 22)))
     colour = (

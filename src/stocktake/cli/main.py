@@ -2,13 +2,15 @@
 
 import os
 import sys
+import tempfile
+import traceback
 from collections.abc import Callable
 from importlib import import_module
 
 import click
 
 from stocktake import __version__
-from stocktake.errors import StocktakeError, from_os, nearest
+from stocktake.errors import StocktakeError, from_os, nearest, not_installed
 from stocktake.stages import table
 
 OTHERS = {
@@ -104,9 +106,23 @@ def _ends(call: Callable[[], object]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except ModuleNotFoundError as err:
+        return _fail(str(not_installed("this command", err)), 1)
     except OSError as err:
         return _fail(str(from_os(err)), 1)
+    except Exception as err:
+        return _fail(_unexpected(err), 1)
     return answer if isinstance(answer, int) else 0
+
+
+def _unexpected(err: Exception) -> str:
+    """A fault of ours in one line; the trace goes to a file, for whoever mends it."""
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="stocktake-", suffix=".log", delete=False, encoding="utf-8"
+    ) as file:
+        file.write(traceback.format_exc())
+    text = " ".join(str(err).split())
+    return f"a fault of stocktake's own, {type(err).__name__}: {text}; the trace is in {file.name}"
 
 
 def _one_line(err: click.ClickException) -> str:

@@ -22,7 +22,7 @@ def command(
     """Walk all stages that a settings file names; skip what is done.
 
     A stage runs when the file has its table. The report is written at the end, as report.html in
-    the run's folder, and also when a stage fails.
+    the run's folder; also when a stage fails.
     """
     from stocktake.cli import show
 
@@ -32,9 +32,12 @@ def command(
     try:
         for run in driver.run(plan, options.engine_named(engine), watch=watch):
             made[run.stage] = run
-    finally:
+    except BaseException:
         watch.close()
-        report = _report(plan.path) if made else None
+        _report_failure(plan.path)
+        raise
+    watch.close()
+    report = _report(plan.path)
     results = {stage: run.result() for stage, run in made.items()}
     if as_json:
         show.print_json({"run": str(plan.path), "report": str(report), "stages": results})
@@ -47,6 +50,16 @@ def _report(folder: Path) -> Path:
     from stocktake.pages.report import write_report
 
     return write_report(folder)
+
+
+def _report_failure(folder: Path) -> None:
+    """Write the report of a walk that ended early; the error that ended it counts."""
+    if not folder.is_dir():
+        return
+    try:
+        click.echo(f"report: {_report(folder)}", err=True)
+    except Exception as err:
+        click.echo(f"warning: the report could not be written: {err}", err=True)
 
 
 def _headlines(results: dict[str, dict[str, Any]]) -> None:

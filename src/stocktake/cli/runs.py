@@ -29,7 +29,7 @@ def command() -> None:
 @folder_option
 @options.json_option
 def list_runs(folder: Path, as_json: bool) -> None:
-    """One line per run: its stages, their status, the accuracy if it was evaluated."""
+    """List runs: stages, status, accuracy."""
     from stocktake.cli import show
 
     rows = [_row(path) for path in _runs_in(folder)]
@@ -46,7 +46,7 @@ def list_runs(folder: Path, as_json: bool) -> None:
 @folder_option
 @options.json_option
 def show_run(name: str, folder: Path, as_json: bool) -> None:
-    """One run, stage by stage: status, seconds, what came out or went wrong."""
+    """Show one run, stage by stage."""
     from stocktake.cli import show
 
     rows = [_stage_row(run) for run in _stages_in(_find(folder, name))]
@@ -67,7 +67,7 @@ def show_run(name: str, folder: Path, as_json: bool) -> None:
 @folder_option
 @options.json_option
 def compare_runs(names: tuple[str, ...], folder: Path, as_json: bool) -> None:
-    """Scorecards of several runs side by side, and the training settings that differ."""
+    """Compare scorecards and training settings."""
     from stocktake.cli import show
 
     rows = [_scores_of(_find(folder, name)) for name in names]

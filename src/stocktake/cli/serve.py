@@ -32,4 +32,6 @@ def _bundle_in(path: Path) -> Path:
     for inside in ("", "bundle", "artifacts/bundle", "export/artifacts/bundle"):
         if (path / inside / "bundle.json").exists():
             return path / inside
+    if not path.is_dir():
+        raise click.UsageError(f"there is no folder {path}; name a bundle, or a run that has one")
     raise click.UsageError(f"{path} holds no bundle (no bundle.json); `stocktake export` makes one")

@@ -8,6 +8,7 @@ import click
 
 from stocktake.cli import options
 from stocktake.runs import settings as reader
+from stocktake.stages import run as driver
 from stocktake.stages import table
 
 
@@ -44,6 +45,7 @@ def check_settings(file: Path | None, sets: tuple[str, ...], as_json: bool) -> N
     from stocktake.cli import show
 
     plan = options.plan_from(file, sets)
+    driver.check_parts(plan)
     stages = [stage.name for stage in plan.stages()]
     resolved = {
         stage.name: reader.resolved(

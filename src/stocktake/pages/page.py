@@ -2,12 +2,16 @@
 
 import base64
 import io
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
 from stocktake.pages.words import FILTERS
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 PHOTO_PX = 320
 """Long side of a shown photo: sharp at the 240 px or less it is shown at."""
@@ -16,6 +20,11 @@ PHOTO_QUALITY = 80
 
 def render(template: str, **facts: Any) -> str:
     """The template of that name in `templates/`, filled; everything from outside is escaped."""
+    return _environment().get_template(template).render(**facts)
+
+
+@cache
+def _environment() -> "Environment":
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -26,25 +35,26 @@ def render(template: str, **facts: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(FILTERS)
-    return environment.get_template(template).render(**facts)
+    return environment
 
 
-def photo_uri(path: Path, *, side_px: int = PHOTO_PX) -> str | None:
+def photo_uri(photo: Path | bytes, *, side_px: int = PHOTO_PX) -> str | None:
     """A photo, shrunk to `side_px` on its long side, as a data URI; None if it cannot be read."""
     from PIL import Image
 
+    file = io.BytesIO(photo) if isinstance(photo, bytes) else photo
     try:
-        with Image.open(path) as opened:
+        with Image.open(file) as opened:
             opened.draft("RGB", (side_px, side_px))
-            photo = opened.convert("RGB")
+            small = opened.convert("RGB")
     except (OSError, ValueError, Image.DecompressionBombError):
         return None
-    photo.thumbnail((side_px, side_px))
+    small.thumbnail((side_px, side_px))
     made = io.BytesIO()
-    photo.save(made, "JPEG", quality=PHOTO_QUALITY, optimize=True)
+    small.save(made, "JPEG", quality=PHOTO_QUALITY, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(made.getvalue()).decode()
 
 
 def safe(svg: str) -> Markup:
     """A drawing of ours, told to the templates as safe; never for text from outside."""
-    return Markup(svg)  # noqa: S704
+    return Markup(svg)

@@ -19,15 +19,15 @@ SIZE_IN = (4.4, 2.9)
 """Drawn for about 440 px, so text is readable at a phone's 330 px and not huge at 520 px."""
 TEXT_PT = 8.5
 
-# Stand-ins that no plot would use by itself: the page's CSS decides what they look like, so that one
-# drawing serves light and dark.
+# Stand-ins that no plot would use by itself: the page's CSS decides what they look like, so that
+# one drawing serves light and dark.
 INK, SOFT, LINE, MODEL, OTHER, BASE = (f"#0{i}0{i}0{i}" for i in range(1, 7))
 VARIABLES = {
     INK: "--ink", SOFT: "--soft", LINE: "--line",
     MODEL: "--model", OTHER: "--other", BASE: "--base",
 }  # fmt: skip
 
-STYLE = {
+STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.size": TEXT_PT,
@@ -224,7 +224,8 @@ def _draw(
     import matplotlib
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(STYLE | {"svg.hashsalt": name}):
+    style: Any = STYLE | {"svg.hashsalt": name}
+    with matplotlib.rc_context(style):
         figure = Figure(figsize=size_in, layout="constrained")
         panels = figure.subplots(
             len(heights), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights}

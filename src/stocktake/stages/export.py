@@ -143,7 +143,10 @@ def compare(
 
 def painted(photos: int, *, seed: int) -> list[bytes]:
     """JPEGs of painted bins with all kinds of counts: photos that no dataset's licence binds."""
-    raise NotImplementedError
+    from stocktake.bins import draw
+    from stocktake.bins.scene import scene
+
+    return [draw.jpeg(scene(seed, number)) for number in range(photos)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

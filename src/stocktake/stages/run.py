@@ -3,6 +3,7 @@
 import time
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -136,6 +137,25 @@ def _check_name(name: str) -> None:
         raise SettingsError(f"name must be a plain folder name as in 'demo', got '{name}'")
 
 
+def check_parts(plan: Plan) -> None:
+    """Look up every part the plan names, before anything runs.
+
+    Where the libraries of a part are not installed nothing is looked up: the plan may be meant
+    for another machine.
+
+    Raises:
+        SettingsError: for an unknown part or option, with the nearest name.
+    """
+    for stage in plan.stages():
+        parts = stage.load()
+        if parts.check is None:
+            continue
+        settings: Any = reader.build(parts.settings, plan.table_of(stage.name), where=stage.name)
+        with suppress(ModuleNotFoundError):
+            worker.import_plugins(plan.plugins)
+            parts.check(settings)
+
+
 def make(plan: Plan, stage: table.Stage, engine: Engine, *, watch: Watch) -> RunFolder:
     """Make one stage of the run, or leave it as it is when it is done and still holds.
 
@@ -143,7 +163,7 @@ def make(plan: Plan, stage: table.Stage, engine: Engine, *, watch: Watch) -> Run
         StocktakeError: of the class the stage raised, wherever it ran.
     """
     job = plan.job(stage)
-    context = plan.untuned() if stage.is_driver else None
+    context = _context(plan, stage)
     run = RunFolder(Path(job.output))
     if worker.prepare(job, context=context).is_done():
         watch("skip", stage.name, run)
@@ -198,5 +218,18 @@ def run(plan: Plan, engine: Engine, *, watch: Watch) -> Iterator[RunFolder]:
         raise SettingsError(
             f"the settings of run '{plan.name}' name no stage; add a table such as [ingest]"
         )
+    is_checked = False
     for stage in stages:
+        if not is_checked and not _is_done(plan, stage):
+            check_parts(plan)
+            is_checked = True
         yield make(plan, stage, engine, watch=watch)
+
+
+def _is_done(plan: Plan, stage: table.Stage) -> bool:
+    return worker.prepare(plan.job(stage), context=_context(plan, stage)).is_done()
+
+
+def _context(plan: Plan, stage: table.Stage) -> Any:
+    """What a driver's run depends on beyond its own settings; nothing for other stages."""
+    return plan.untuned() if stage.is_driver else None

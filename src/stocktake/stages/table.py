@@ -10,11 +10,16 @@ from stocktake.errors import SettingsError, nearest
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Parts:
-    """What a stage's file holds: its settings, its function, what it sees beyond its settings."""
+    """What a stage's file holds: its settings, its function, what it sees beyond its settings.
+
+    `check` looks parts up on their shelves, so it may import heavy rooms; it is asked before a
+    walk begins, so that a misspelled part does not wait for its turn.
+    """
 
     settings: type
     function: Callable[..., Any]
     outside: Callable[[Any], str] | None
+    check: Callable[[Any], None] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +34,13 @@ class Stage:
     is_driver: bool = False
 
     def load(self) -> Parts:
-        """The stage's file, imported: settings class, function and, where it has one, `outside`."""
+        """The stage's file, imported: settings, function; `outside`, `check` where it has them."""
         module = import_module(f"stocktake.stages.{self.name}")
         return Parts(
             settings=getattr(module, f"{self.name.capitalize()}Settings"),
             function=getattr(module, self.name),
             outside=getattr(module, "outside", None),
+            check=getattr(module, "check", None),
         )
 
 

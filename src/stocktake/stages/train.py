@@ -127,6 +127,19 @@ def outside(settings: TrainSettings) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
+def check(settings: TrainSettings) -> None:
+    """Look every part up on its shelf, with its options; nothing is read or trained.
+
+    Raises:
+        SettingsError: for an unknown part or option, with the nearest name.
+    """
+    from stocktake.vision.augments import augments
+
+    counter, _ = _untrained(settings, settings.max_count or 1)
+    _plan(settings, counter)
+    augments.make(settings.augment)
+
+
 def train(
     *, photos: RunFolder, split: RunFolder, settings: TrainSettings, run: RunFolder
 ) -> TrainResult:
@@ -204,15 +217,22 @@ def _data(photos: RunFolder, split: RunFolder, settings: TrainSettings, run: Run
 
 
 def _model(settings: TrainSettings, max_count: int, run: RunFolder) -> _Model:
-    from stocktake.vision import counter as counters
     from stocktake.vision import weights
+
+    counter, backbone = _untrained(settings, max_count)
+    source = weights.fill(backbone, settings.weights)
+    run.log("the backbone starts from these weights", source=source)
+    return _Model(counter=counter, backbone=backbone, source=source, max_count=max_count)
+
+
+def _untrained(settings: TrainSettings, max_count: int) -> tuple["Counter", "Backbone"]:
+    """The counter with random weights, frozen as set; and the backbone in it."""
+    from stocktake.vision import counter as counters
 
     backbone = counters.make_backbone(settings.backbone, side_px=settings.side_px)
     counter = counters.make_counter(backbone, settings.head, max_count=max_count)
-    source = weights.fill(backbone, settings.weights)
-    run.log("the backbone starts from these weights", source=source)
     counter.freeze(counters.frozen_names(backbone, stages=settings.frozen_stages))
-    return _Model(counter=counter, backbone=backbone, source=source, max_count=max_count)
+    return counter, backbone
 
 
 def _plan(settings: TrainSettings, counter: "Counter") -> "Plan":

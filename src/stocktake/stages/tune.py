@@ -81,6 +81,19 @@ class TuneResult:
     """What all trials took together."""
 
 
+def check(settings: TuneSettings) -> None:
+    """Look sampler and stopper up on their shelves, with their options.
+
+    Raises:
+        SettingsError: for an unknown part or option, with the nearest name.
+    """
+    from stocktake.tune.samplers import samplers
+    from stocktake.tune.stoppers import stoppers
+
+    samplers.make(settings.sampler, seed=settings.seed)
+    stoppers.make(settings.stopper, direction=settings.direction)
+
+
 def tune(
     *,
     photos: RunFolder,

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib import import_module
@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from stocktake.errors import RunError, SettingsError, StocktakeError, from_os
+from stocktake.errors import RunError, SettingsError, StocktakeError, from_os, not_installed
 from stocktake.runs import fingerprint, machine
 from stocktake.runs import settings as reader
 from stocktake.runs.folder import RunFolder
@@ -60,8 +60,7 @@ def prepare(job: Job, *, context: Any = None) -> Prepared:
         SettingsError: for settings that the stage refuses.
         RunError: if an input is missing, unfinished or of another stage.
     """
-    for plugin in job.plugins:
-        _import_plugin(plugin)
+    import_plugins(job.plugins)
     stage = table.find(job.stage)
     parts = stage.load()
     settings: Any = reader.build(parts.settings, job.settings, where=stage.name)
@@ -131,6 +130,8 @@ def _as_ours(err: Exception, stage: str) -> StocktakeError:
         return err
     if isinstance(err, OSError):
         return from_os(err)
+    if isinstance(err, ModuleNotFoundError):
+        return not_installed(stage, err)
     if isinstance(err, MemoryError):
         return StocktakeError(f"{stage} ran out of memory; lower its batch_size or side_px")
     text = " ".join(str(err).split())
@@ -149,11 +150,17 @@ def _fail(run: RunFolder, error: StocktakeError) -> None:
         return
 
 
-def _import_plugin(name: str) -> None:
-    try:
-        import_module(name)
-    except ImportError as err:
-        raise SettingsError(f"plugins: '{name}' cannot be imported: {err}") from err
+def import_plugins(names: Iterable[str]) -> None:
+    """Import modules of the user's, so that their parts are on the shelves.
+
+    Raises:
+        SettingsError: naming the one that cannot be imported.
+    """
+    for name in names:
+        try:
+            import_module(name)
+        except ImportError as err:
+            raise SettingsError(f"plugins: '{name}' cannot be imported: {err}") from err
 
 
 def _finished(job: Job, name: str) -> RunFolder:

@@ -1,3 +1,6 @@
+import sys
+from pathlib import Path
+
 import pytest
 
 from stocktake import __version__
@@ -12,6 +15,29 @@ def test_without_a_word_it_says_what_there_is(say):
 
 def test_the_version_is_told(say):
     assert say("--version").out.strip() == f"stocktake {__version__}"
+
+
+def test_a_fault_of_our_own_is_one_line_and_its_trace_a_file(say, monkeypatch):
+    def broken(*args: object, **kwargs: object) -> None:
+        raise KeyError("lost")
+
+    monkeypatch.setattr("stocktake.cli.parts._parts_on", broken)
+    said = say("parts", "head")
+
+    assert said.code == 1
+    assert said.err.count("\n") == 1 and "KeyError: 'lost'" in said.err
+    trace = Path(said.err.rsplit("the trace is in ", 1)[1].strip())
+    assert "Traceback" in trace.read_text()
+    trace.unlink()
+
+
+def test_a_library_that_is_not_installed_is_named_with_its_extra(say, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "stocktake.vision.heads", raising=False)
+    said = say("parts", "head")
+
+    assert said.code == 1
+    assert "needs the library torch" in said.err and "stocktake[train]" in said.err
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,12 @@ def test_a_folder_without_a_bundle_is_one_line(say, tmp_path):
     assert said.code == 2 and "holds no bundle" in said.err
 
 
+def test_a_folder_that_is_not_there_is_said_to_be(say, tmp_path):
+    said = say("serve", tmp_path / "nowhere")
+
+    assert said.code == 2 and "there is no folder" in said.err
+
+
 def test_only_serve_settings_are_taken(say, tmp_path):
     said = say("serve", tmp_path, "--set", "train.epochs=1")
 

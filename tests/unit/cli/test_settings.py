@@ -26,6 +26,12 @@ def test_check_refuses_what_run_would_refuse(say, tmp_path):
     assert say("settings", "check", file).code == 2
 
 
+def test_check_looks_parts_up_too(say):
+    said = say("settings", "check", "--set", "train.head=sofmax")
+
+    assert said.code == 2 and "did you mean 'softmax'?" in said.err
+
+
 def test_resolved_settings_come_as_json(say):
     found = say("settings", "check", "--set", "paint.photos=3", "--json").json()
 

@@ -118,6 +118,14 @@ def test_a_plugin_that_cannot_be_imported_is_named(tmp_path):
         worker.run_job(wants)
 
 
+def test_a_library_that_is_missing_is_named_with_its_extra(tmp_path, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "array_of_things", None)
+    with pytest.raises(StocktakeError, match=r"array_of_things.*stocktake\[train\]"):
+        worker.run_job(job(tmp_path, how="bare"))
+
+
 def test_the_context_is_part_of_the_fingerprint(tmp_path):
     one = worker.prepare(job(tmp_path), context={"lr": 1}).fingerprint
     two = worker.prepare(job(tmp_path), context={"lr": 2}).fingerprint
