@@ -29,38 +29,38 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = {
     "box": Kind(
-        share=0.27, size_in=(7.0, 4.6, 2.2), density=0.013,
+        share=0.27, size_in=(9.2, 6.6, 3.4), density=0.013,
         nouns=("Wall Charger", "Night Light", "Shaver", "Headphones", "Puzzle", "Tea Set",
                "Bulb", "Card Game", "Phone Case", "Coffee Filters", "Toy Car"),
     ),
     "carton": Kind(
-        share=0.12, size_in=(8.0, 5.6, 3.2), density=0.014,
+        share=0.12, size_in=(10.4, 7.8, 5.0), density=0.014,
         nouns=("Oil Filter", "Brake Pads", "Replacement Part", "Door Handle", "Mug Set",
                "Cable Kit", "Bracket", "Faucet"),
     ),
     "book": Kind(
-        share=0.16, size_in=(8.6, 6.0, 1.0), density=0.028,
+        share=0.16, size_in=(9.4, 6.6, 1.0), density=0.028,
         nouns=("Stories", "Handbook", "A Novel", "Field Guide", "Cookbook", "Atlas", "Workbook"),
     ),
     "polybag": Kind(
-        share=0.18, size_in=(8.5, 6.4, 1.9), density=0.008,
+        share=0.18, size_in=(10.8, 8.2, 2.2), density=0.008,
         nouns=("T-Shirt", "Socks, 6 Pairs", "Leggings", "Scarf", "Pillow Cover", "Costume",
                "Cap", "Gloves", "Dog Toy", "Tights"),
     ),
     "pouch": Kind(
-        share=0.08, size_in=(7.6, 5.4, 2.0), density=0.016,
+        share=0.08, size_in=(9.0, 6.6, 2.4), density=0.016,
         nouns=("Trail Mix", "Dog Treats", "Green Tea", "Protein Powder", "Dried Mango", "Coffee"),
     ),
     "mailer": Kind(
-        share=0.06, size_in=(8.8, 6.4, 1.0), density=0.009,
+        share=0.06, size_in=(10.0, 7.4, 1.0), density=0.009,
         nouns=("Screen Protector", "Sticker Sheet", "Necklace", "Patch", "Filter Set"),
     ),
     "bottle": Kind(
-        share=0.08, size_in=(6.6, 2.7, 2.7), density=0.025,
+        share=0.08, size_in=(7.6, 3.1, 3.1), density=0.025,
         nouns=("Shampoo", "Vitamin C", "Lotion", "Fish Oil", "Cleaner", "Sunscreen"),
     ),
     "tin": Kind(
-        share=0.05, size_in=(3.6, 3.6, 3.2), density=0.022,
+        share=0.05, size_in=(4.0, 4.0, 3.6), density=0.022,
         nouns=("Shoe Cream", "Mints", "Hair Wax", "Candle", "Tape Roll", "Floss"),
     ),
 }  # fmt: skip
@@ -77,11 +77,11 @@ EXTRAS = (
 COLOURS: tuple[Colour, ...] = (
     (240, 238, 232), (240, 238, 232), (232, 228, 220), (214, 210, 202), (196, 190, 182),
     (30, 30, 34), (30, 30, 34), (42, 42, 48), (60, 60, 68), (98, 96, 98), (146, 142, 140),
-    (166, 44, 46), (188, 74, 58), (52, 76, 122), (72, 116, 160), (128, 164, 190), (62, 104, 76),
-    (126, 146, 92), (214, 184, 92), (202, 134, 78), (104, 70, 106), (184, 116, 138), (112, 88, 70),
+    (158, 48, 50), (176, 78, 66), (52, 76, 122), (72, 116, 160), (128, 164, 190), (62, 104, 76),
+    (126, 146, 92), (206, 182, 104), (190, 134, 92), (104, 70, 106), (184, 116, 138), (112, 88, 70),
     (52, 92, 102),
 )  # fmt: skip
-KRAFT: tuple[Colour, ...] = ((168, 128, 94), (156, 118, 86), (180, 140, 104), (146, 110, 84))
+KRAFT: tuple[Colour, ...] = ((172, 142, 110), (160, 132, 102), (184, 154, 120), (148, 122, 96))
 NO_WEIGHT = 531 / 23162
 """Share of ABID's records without a weight."""
 NO_SIZE = 37 / 23162
@@ -157,14 +157,18 @@ def _asin(number: int, *, is_book: bool) -> str:
 
 def _size(rng: Random, kind: str) -> tuple[float, float, float]:
     """Length, width and height, 0.4 to 16 inches."""
-    whole = rng.lognormvariate(0, 0.3)
-    sides = [side * whole * rng.lognormvariate(0, 0.2) for side in KINDS[kind].size_in]
+    whole = rng.lognormvariate(0, 0.28)
+    spreads = (0.18, 0.2, 0.42)
+    sides = [
+        side * whole * rng.lognormvariate(0, spread)
+        for side, spread in zip(KINDS[kind].size_in, spreads, strict=True)
+    ]
     if kind in ("bottle", "tin"):
         sides[1] = sides[0] if kind == "tin" else sides[1]
         sides[2] = sides[2] if kind == "tin" else sides[1]
     else:
         sides.sort(reverse=True)
-    length, width, height = (round(min(max(side, 0.5), 16.0), 2) for side in sides)
+    length, width, height = (round(min(max(side, 0.4), 16.0), 2) for side in sides)
     return length, width, height
 
 

@@ -22,11 +22,15 @@ LABELS = {
 """Colour of a label by the row of the shelf."""
 
 
+LABEL_IN = (4.4, 1.25)
+"""Width and height of a label: some 160 by 45 pixels of ABID's originals."""
+
+
 def interior(brush: Brush, scene: Scene, to_px: ToPx) -> None:
     """Back wall, side walls, ceiling and floor of the pocket."""
     pocket = scene.pocket
     rng = Random(f"interior {scene.bin_seed}")
-    light = rng.uniform(0.3, 0.66)
+    light = rng.uniform(0.28, 0.74)
 
     def quad(points: Sequence[Corner], colour: tuple[int, int, int], by: float) -> None:
         shown = [to_px(project(pocket, point)) for point in points]
@@ -72,13 +76,15 @@ def labels(photo: Image.Image, scene: Scene, to_px: ToPx, px_per_in: float) -> N
     above = (LETTERS + "K")[LETTERS.index(letter) + 1]
     middle = scene.pocket.width * rng.uniform(0.35, 0.65)
     drop, rise = rng.uniform(0.1, 0.3), rng.uniform(0.12, 0.35)
+    wide_in = min(LABEL_IN[0], 0.4 * scene.pocket.width)
+    high_in = wide_in * LABEL_IN[1] / LABEL_IN[0]
     shown = (
-        (f"{column}{letter}", -drop - 1.0),
+        (f"{column}{letter}", -drop - high_in),
         (f"{column}{above}", scene.pocket.height + rise),
     )
     for text, y in shown:
-        wide, high = round(3.0 * px_per_in), round(1.0 * px_per_in)
-        x_px, y_px = to_px((middle - 1.5 + rng.uniform(-0.8, 0.8), y + 1.0))
+        wide, high = round(wide_in * px_per_in), round(high_in * px_per_in)
+        x_px, y_px = to_px((middle - wide_in / 2 + rng.uniform(-0.8, 0.8), y + high_in))
         label = _label(text, (wide, high), rng)
         label = label.rotate(rng.gauss(0, 1.2), Image.Resampling.BILINEAR, fillcolor=YELLOW)
         photo.paste(label, (round(x_px), round(y_px)))
@@ -126,12 +132,12 @@ def _threads(rng: Random, half: float, px_per_in: float) -> np.ndarray:
     thread = np.exp(-(((phase - 0.5) / rng.uniform(0.14, 0.24)) ** 2))
     number = (y / period + wander).astype(int)
     strength = np.array([rng.uniform(0.45, 0.95) for _ in range(number.max() + 1)])[number]
-    haze = rng.uniform(0.14, 0.4)
-    alpha = haze + (rng.uniform(0.55, 0.85) - haze) * thread * strength
-    tint = rng.choice(((0, 0, 0), (0, 0, 0), (26, 2, -22), (-20, 0, 22)))
+    haze = rng.uniform(0.14, 0.36)
+    alpha = haze + (rng.uniform(0.6, 0.9) - haze) * thread * strength
+    tint = rng.choice(((0, 0, 0), (0, 0, 0), (12, 1, -10), (-10, 0, 11)))
     colour = (
-        np.array([208, 198, 190])
-        - 26 * (1 - thread[:, None])
+        np.array([228, 226, 226])
+        - 40 * (1 - thread[:, None])
         + np.array(tint) * np.cos(np.arange(rows) * rng.uniform(0.005, 0.05))[:, None]
     )  # (rows, 3)
     profile = np.concatenate([colour, 255 * alpha[:, None]], axis=1)  # (rows, 4)
@@ -142,8 +148,8 @@ def _lay(photo: Image.Image, profile: np.ndarray, middle: float, rng: Random) ->
     """Put a band over the photo, a little tilted and bent, never beyond its edges."""
     width, height = photo.size
     x = np.linspace(-1, 1, width)
-    slope, bend = rng.gauss(0, 0.012) * width, rng.gauss(0, 0.01) * width
-    bump = rng.gauss(0, 0.006) * width
+    slope, bend = rng.gauss(0, 0.01) * width, rng.gauss(0, 0.006) * width
+    bump = rng.gauss(0, 0.003) * width
     curve = middle + slope * x + bend * x * x + bump * np.sin(x * rng.uniform(2, 6) + 1)
     half = len(profile) / 8
     top = max(0, int(curve.min() - half))
@@ -209,6 +215,11 @@ def _rim(brush: Brush, to_px: ToPx, edge: Sequence[Point], far: float, rng: Rand
     """A hem from its edge to the end of the photo, lit at the edge, with a line of stitches."""
     _fill(brush, to_px, [*edge, (edge[-1][0], far), (edge[0][0], far)], YELLOW)
     out = 1 if far > 0 else -1
+    for _ in range(7):  # folds
+        x, wide = rng.uniform(edge[0][0] / 15, edge[-1][0]), rng.uniform(0.2, 1.8)
+        y = edge[len(edge) // 2][1]
+        fold = [(x, y), (x + wide, y), (x + rng.gauss(wide / 2, 1), y + out * rng.uniform(0.6, 3))]
+        _fill(brush, to_px, fold, _times(YELLOW, rng.uniform(0.88, 1.05)))
     for away, light in ((0.06, 0.78), (0.45, 1.08), (0.9, 0.9)):
         line = [(x, y + out * away) for x, y in edge]
         _stroke(brush, to_px, line, _times(YELLOW, light * rng.uniform(0.95, 1.05)))

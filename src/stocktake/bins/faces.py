@@ -200,10 +200,15 @@ def _edged(picture: Picture, product: Product) -> Picture:
     return picture
 
 
+@lru_cache(maxsize=64)
+def _font(size_px: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size_px)
+
+
 @lru_cache(maxsize=512)
 def _word(text: str, size_px: int) -> Picture:
     """Text as a mask, L."""
-    font = ImageFont.load_default(size_px)
+    font = _font(size_px)
     left, top, right, bottom = (int(v) for v in font.getbbox(text))
     mask = Image.new("L", (max(1, right - left), max(1, bottom - top)))
     ImageDraw.Draw(mask).text((-left, -top), text, fill=255, font=font)
@@ -305,7 +310,7 @@ def _folds(rng: Random, size: tuple[int, int], *, low: int) -> Picture:
 def _film(rng: Random, size: tuple[int, int]) -> Picture:
     """Where clear film throws the light back, L: a haze and bright streaks."""
     width, height = size
-    haze = rng.randint(16, 60)
+    haze = rng.randint(20, 100)
     mask = Image.new("L", size, haze)
     brush = ImageDraw.Draw(mask)
     for _ in range(rng.randint(4, 11)):

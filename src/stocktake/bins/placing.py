@@ -12,7 +12,7 @@ from random import Random
 from PIL import Image, ImageDraw
 
 from stocktake.bins.catalog import Product
-from stocktake.bins.solids import BOXY, Corner, Placed, Pocket, outline, project
+from stocktake.bins.solids import BOXY, Corner, Placed, Pocket, outline
 
 MIN_VISIBLE = 0.2
 """Every item shows at least this share of its outline, elastic bands aside."""
@@ -148,7 +148,7 @@ def _lying(product: Product, how: str) -> Corner:
 
 def _clump(rng: Random, pocket: Pocket, product: Product, quantity: int, shrink: float) -> _Clump:
     """The items of one product as they would be put in: a grid of columns and rows."""
-    how = _manner(rng, product, quantity)
+    how = _manner(rng, pocket, product, quantity)
     width, height, depth = (side * shrink for side in _lying(product, how))
     overlap = 1.0 if product.kind in (*BOXY, "bottle", "tin") else rng.uniform(0.62, 0.9)
     lean = _lean(rng, product, how, quantity)
@@ -191,18 +191,24 @@ def _clump(rng: Random, pocket: Pocket, product: Product, quantity: int, shrink:
     )
 
 
-def _manner(rng: Random, product: Product, quantity: int) -> str:
-    """How people put such things into a pocket."""
+def _manner(rng: Random, pocket: Pocket, product: Product, quantity: int) -> str:
+    """How people put such things into a pocket: as they fit, many of a kind to save room."""
     if product.kind == "bottle":
         return "front"
     if product.kind == "tin":
         return rng.choice(("front", "front", "end"))
     many = quantity > 2
     if product.kind in BOXY:
-        weights = (1, 3, 5, 4) if many else (3, 3, 3, 3)
+        weights = (1, 2, 5, 5) if many else (4, 4, 2, 2)
     else:
-        weights = (2, 4, 2, 3) if many else (3, 4, 1, 2)
-    return rng.choices(("front", "wide", "edge", "flat"), weights=weights)[0]
+        weights = (2, 4, 2, 3) if many else (4, 5, 1, 1)
+    manners = dict(zip(("front", "wide", "edge", "flat"), weights, strict=True))
+    fitting = {}
+    for how, weight in manners.items():
+        width, height, _ = _lying(product, how)
+        if width < 0.95 * pocket.width and height < (0.95 - _LIP) * pocket.height:
+            fitting[how] = weight
+    return rng.choices(list(fitting or manners), weights=list((fitting or manners).values()))[0]
 
 
 def _lean(rng: Random, product: Product, how: str, quantity: int) -> float:
@@ -260,8 +266,3 @@ def _lowest(
         if best is None or score < best[0]:
             best = (score, x, y)
     return None if best is None else best[1:]
-
-
-def floor_line(pocket: Pocket, z: float) -> float:
-    """Height on the photo's plane at which the pocket's floor appears at depth z, inches."""
-    return project(pocket, (pocket.eye[0], 0.0, z))[1]

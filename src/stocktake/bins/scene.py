@@ -166,20 +166,27 @@ def _product(
     Its number leaves the rest `group` mod 4, so near bins that are no siblings never share one:
     in ABID none of some 600 pairs of photos three or more apart do.
     """
-    share = pocket.width * pocket.height / (0.5 * count + 1)
+    opening = pocket.width * pocket.height
+    least = 0.6 * opening / (count + 2) if count < 6 and rng.random() < 0.6 else 0.0
+    most = 0.9 * opening / count
     best: Product | None = None
     for _ in range(6):
         new = product(4 * rng.randrange(PRODUCTS // 4) + group % 4)
         if new.number in without:
             continue
-        front = new.size_in[0] * new.size_in[1]
-        if front < share and new.size_in[1] < 0.9 * min(pocket.width, pocket.height):
+        if least <= _edge(new) < most and new.size_in[1] < 0.9 * min(pocket.width, pocket.height):
             return new
-        if best is None or front < best.size_in[0] * best.size_in[1]:
+        if best is None or _edge(new) < _edge(best):
             best = new
     if best is None:
         return _product(rng, group, pocket, count, without=without)
     return best
+
+
+def _edge(new: Product) -> float:
+    """Square inches that a product takes of the opening when it is put in to save room."""
+    length, width, height = new.size_in
+    return length * (0.6 * min(width, height) + 0.4 * width)
 
 
 def _laid_out(rng: Random, pocket: Pocket, wanted: Sequence[tuple[Product, int]]) -> list[Placed]:

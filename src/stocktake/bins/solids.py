@@ -127,7 +127,7 @@ def shape(name: str, seed: int) -> tuple[Point, ...]:
     if name == "can":
         arc = [(cos(pi * n / 8) / 2, 0.06 * sin(pi * n / 8)) for n in range(9)]
         return tuple((x, 0.44 + y) for x, y in arc) + tuple((-x, -0.44 - y) for x, y in arc)
-    return _cushion(rng, squareness={"mailer": 9.0, "pouch": 6.0}.get(name, 3.2))
+    return _cushion(rng, squareness={"mailer": 9.0, "pouch": 6.0}.get(name, 4.4))
 
 
 def _shape_of(item: Placed) -> str:

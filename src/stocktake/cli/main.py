@@ -1,6 +1,7 @@
 """The `stocktake` command: its list of words, and how it ends."""
 
 import os
+import signal
 import sys
 import tempfile
 import traceback
@@ -85,6 +86,8 @@ def main(ctx: click.Context) -> None:
 
 def entry() -> None:
     """Run the command; every failure is one line on stderr and an exit code."""
+    for number in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal stops jobs as Ctrl-C does
+        signal.signal(number, signal.default_int_handler)
     sys.exit(_ends(lambda: main(standalone_mode=False)))
 
 

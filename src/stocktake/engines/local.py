@@ -20,6 +20,7 @@ class _Sent:
     job: Job
     process: "subprocess.Popen[bytes] | None"
     noise: IO[bytes] | None
+    is_stopping: bool = False
 
 
 class LocalEngine:
@@ -51,6 +52,7 @@ class LocalEngine:
             stdin=subprocess.PIPE,
             stdout=noise,
             stderr=noise,
+            process_group=0,  # Ctrl-C reaches our caller alone, who then stops the job in order
         )
         assert process.stdin is not None
         process.stdin.write(worker.to_json(job).encode())
@@ -74,13 +76,18 @@ class LocalEngine:
         status = run.status if run.exists() else "missing"
         if status in ("done", "failed", "stopped") and code in _codes(status):
             return status  # type: ignore[return-value]
+        if sent.is_stopping:  # before the worker could close its run, or had begun one
+            if status == "running":
+                run.close("stopped")
+            return "stopped"
         raise self._died(sent, code)
 
     def stop(self, job_id: str) -> None:
         """Ask the worker to stop; its run ends as `stopped`."""
-        process = self._find(job_id).process
-        if process is not None and process.poll() is None:
-            process.terminate()
+        sent = self._find(job_id)
+        if sent.process is not None and sent.process.poll() is None:
+            sent.is_stopping = True
+            sent.process.terminate()
 
     def log(self, job_id: str) -> Iterator[str]:
         """The lines the run has logged so far, oldest first."""

@@ -39,6 +39,18 @@ def ingested(stages: Stages) -> dict[str, Any]:
     }
 
 
+def provenance(stages: Stages) -> dict[str, Any]:
+    """What the photos are and where they came from, for one line."""
+    run = stages["ingest"].run
+    settings = run.settings()
+    return {
+        "photos": run.result()["photos"],
+        "source": settings["source"],
+        "counts": settings.get("counts", ""),
+        "is_painted": is_painted(settings, stages),
+    }
+
+
 def is_painted(settings: Mapping[str, Any], stages: Stages) -> bool:
     """Whether the photos come from a paint run: this run's, or one whose folder says so."""
     parts = PurePath(str(settings.get("source", ""))).parts

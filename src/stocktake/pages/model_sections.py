@@ -6,7 +6,7 @@ from typing import Any
 
 from stocktake.pages import page, plots
 from stocktake.pages.data_sections import read_json
-from stocktake.pages.standing import Stage, Stages
+from stocktake.pages.standing import Stages
 from stocktake.pages.words import number, percent
 
 TRIALS_SHOWN = 40
@@ -91,14 +91,16 @@ def tuning(stages: Stages) -> dict[str, Any] | None:
         for trial in trials
         if trial["value"] is not None and math.isfinite(trial["value"])
     ]
-    told = f"{found['metric']} of {len(values)} trials; {found['direction']} is the aim" + (
-        f"; the best is trial {best}." if best is not None else "."
+    aim = {"minimize": "lowest", "maximize": "highest"}[found["direction"]]
+    told = f"{found['metric']} of {len(values)} trials; the {aim} is best" + (
+        f": trial {best}." if best is not None else "."
     )
     plot = ""
     if len(values) > 1:
         plot = plots.trials("trials", values, metric=found["metric"], best=best, told=told)
     return {
         "found": found,
+        "aim": aim,
         "best": best,
         "params": list(dict.fromkeys(name for trial in trials for name in trial["params"])),
         "trials": _shown(trials, best),
@@ -106,7 +108,7 @@ def tuning(stages: Stages) -> dict[str, Any] | None:
         "plot": page.safe(plot),
         "told": told,
         "n": len(trials),
-        "settings": _settings(stage),
+        "settings": stage.run.settings(),
     }
 
 
@@ -114,7 +116,3 @@ def _shown(trials: list[dict[str, Any]], best: int | None) -> list[dict[str, Any
     """The first trials, and the best one if it comes later."""
     later = [trial for trial in trials[TRIALS_SHOWN:] if trial["number"] == best]
     return trials[: TRIALS_SHOWN - len(later)] + later
-
-
-def _settings(stage: Stage) -> dict[str, Any]:
-    return stage.run.settings()

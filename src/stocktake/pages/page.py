@@ -2,6 +2,7 @@
 
 import base64
 import io
+import struct
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,11 @@ from stocktake.pages.words import FILTERS
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+_BROKEN = (
+    OSError, ValueError, TypeError, SyntaxError, LookupError, EOFError, struct.error, OverflowError,
+)  # fmt: skip
+"""What Pillow raises for damaged files."""
 
 PHOTO_PX = 320
 """Long side of a shown photo: sharp at the 240 px or less it is shown at."""
@@ -39,15 +45,15 @@ def _environment() -> "Environment":
 
 
 def photo_uri(photo: Path | bytes, *, side_px: int = PHOTO_PX) -> str | None:
-    """A photo, shrunk to `side_px` on its long side, as a data URI; None if it cannot be read."""
-    from PIL import Image
+    """A photo as a data URI, upright, at most `side_px` wide and high; None if it is unreadable."""
+    from PIL import Image, ImageOps
 
     file = io.BytesIO(photo) if isinstance(photo, bytes) else photo
     try:
         with Image.open(file) as opened:
             opened.draft("RGB", (side_px, side_px))
-            small = opened.convert("RGB")
-    except (OSError, ValueError, Image.DecompressionBombError):
+            small = ImageOps.exif_transpose(opened).convert("RGB")
+    except _BROKEN:
         return None
     small.thumbnail((side_px, side_px))
     made = io.BytesIO()

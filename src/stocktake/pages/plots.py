@@ -7,6 +7,7 @@ can tell in words what it shows. Drawn with matplotlib's Figure itself: no globa
 import io
 import re
 from collections.abc import Callable, Sequence
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from stocktake.schema.cards import CountRow, ReliabilityBin
@@ -53,6 +54,9 @@ STYLE: dict[str, Any] = {
     "savefig.facecolor": "none",
 }
 
+SMALL_IN = (3.1, 2.3)
+"""For plots that stand three in a row."""
+
 LABELLED_BARS = 13
 """Above this many bars numbers on them would touch."""
 
@@ -68,6 +72,7 @@ def bars(name: str, amounts: dict[str, int], *, xlabel: str, told: str) -> str:
             every = -(-len(amounts) // LABELLED_BARS)
             axes.set_xticks(range(0, len(amounts), every))
         axes.set(xlabel=xlabel, ylabel="photos")
+        axes.set_ylim(0, 1.1 * max(amounts.values(), default=1) or 1)
         _thousands(axes)
 
     return _draw(name, draw, told=told)
@@ -76,7 +81,7 @@ def bars(name: str, amounts: dict[str, int], *, xlabel: str, told: str) -> str:
 def histogram(
     name: str, edges: Sequence[float], photos: Sequence[int], *, xlabel: str, told: str
 ) -> str:
-    """Bars of equal width between `edges`."""
+    """Bars of equal width between `edges`, in a small plot."""
 
     def draw(axes: "Axes") -> None:
         axes.stairs(photos, edges, fill=True, color=MODEL)
@@ -84,7 +89,7 @@ def histogram(
         axes.set_ylim(0)
         _thousands(axes)
 
-    return _draw(name, draw, told=told)
+    return _draw(name, draw, told=told, size_in=SMALL_IN)
 
 
 Series = dict[str, list[tuple[float, float]]]
@@ -107,10 +112,11 @@ def curves(
         if best is not None:
             axes.axvline(best, color=OTHER, linewidth=1, linestyle=(0, (3, 3)), label="kept")
         axes.set(xlabel="epoch", ylabel=ylabel)
-        axes.set_ylim(0, 1 if share else None)
+        finite = [value for points in series.values() for _, value in points if isfinite(value)]
+        axes.set_ylim(0, 1 if share else 1.08 * max(finite, default=1) or 1)
         if share:
             axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         _legend(axes)
 
     return _draw(name, draw, told=told)
@@ -179,9 +185,9 @@ def trials(
                 number, value, "o", color=MODEL if is_best else BASE, markersize=6 if is_best else 4
             )
         axes.set(xlabel="trial", ylabel=metric)
-        axes.set_ylim(0, 1.12 * max(value for _, value in values))
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(axis="y")
+        highest, lowest = max(value for _, value in values), min(value for _, value in values)
+        axes.set_ylim(min(1.12 * lowest, 0), max(1.12 * highest, 0) or 1)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
     return _draw(name, draw, told=told)
 
@@ -193,7 +199,7 @@ def _dots(axes: "Axes", places: Sequence[float], shares: Sequence[Any], *, label
     up = [share.high - share.value for share in shares]
     axes.errorbar(
         places, values, yerr=[down, up], fmt="o", color=MODEL, markersize=4.2, elinewidth=1.3,
-        label=label,
+        label=label, clip_on=False,
     )  # fmt: skip
 
 
@@ -244,7 +250,7 @@ def _inline(name: str, figure: "Figure", told: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = re.sub(r"<style[^>]*>.*?</style>", "", text, flags=re.DOTALL)  # it is for `*`: the page
     text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
-    text = _own_ids(name, text)
+    text = _own_ids(name, text.replace("xlink:href", "href"))  # plain since SVG 2
     for stand_in, variable in VARIABLES.items():
         text = text.replace(stand_in, f"var({variable})")
     text = re.sub(r"font: ([\d.]+px)[^;\"]*", r"font-size: \1", text)  # the family is the page's

@@ -5,7 +5,7 @@ from typing import Any
 
 from stocktake.errors import from_os
 from stocktake.pages import page
-from stocktake.pages.sections import GROUPS, HEADLINE, make_one, make_sections
+from stocktake.pages.sections import GROUPS, HEADLINE, PROVENANCE, make_one, make_sections
 from stocktake.pages.standing import Stages, read_stages
 from stocktake.runs import journal
 
@@ -43,6 +43,7 @@ def _facts(folder: Path, stages: Stages) -> dict[str, Any]:
         "name": folder.resolve().name,
         "stages": list(stages.values()),
         "headline": make_one(HEADLINE, stages),
+        "provenance": make_one(PROVENANCE, stages),
         "groups": [
             (group, inside)
             for group in GROUPS

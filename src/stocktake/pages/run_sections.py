@@ -23,6 +23,7 @@ def timings(stages: Stages) -> dict[str, Any]:
             {
                 "name": stage.name,
                 "status": stage.status,
+                "outdated": stage.outdated,
                 "seconds": stage.seconds,
                 "share": taken[stage.name] / longest if longest else 0.0,
                 "speed": _speed(stages, stage.name),

@@ -4,7 +4,6 @@ from typing import Any
 
 from stocktake.pages import confusion as confusions
 from stocktake.pages import page, plots
-from stocktake.pages.data_sections import is_painted
 from stocktake.pages.standing import Stages
 from stocktake.pages.words import percent
 from stocktake.schema.cards import Calibration, ScoreCard
@@ -25,16 +24,6 @@ def headline(stages: Stages) -> dict[str, Any]:
     """What the run is worth, for one sentence."""
     card = card_of(stages)
     gain = card.metrics["over_majority"]
-    data: dict[str, Any] = {"source": "", "photos": None, "counts": "", "is_painted": False}
-    ingest = stages.get("ingest")
-    if ingest and ingest.is_done:
-        settings = ingest.run.settings()
-        data = {
-            "source": str(settings.get("source", "")),
-            "counts": str(settings.get("counts", "")),
-            "photos": ingest.run.result()["photos"],
-            "is_painted": is_painted(settings, stages),
-        }
     return {
         "card": card,
         "accuracy": card.metrics["accuracy"],
@@ -42,7 +31,6 @@ def headline(stages: Stages) -> dict[str, Any]:
         "gain": gain,
         "is_clear": gain.low > 0,
         "is_worse": gain.high < 0,
-        "data": data,
     }
 
 
@@ -54,9 +42,9 @@ def scorecard(stages: Stages) -> dict[str, Any]:
         "columns": (
             ("accuracy", "counted right", "percent"),
             ("within_one", "right or off by one", "percent"),
-            ("rmse", "RMSE", "number"),
-            ("mae", "mean error", "number"),
-            ("nll", "NLL", "number"),
+            ("rmse", "RMSE", "fixed"),
+            ("mae", "mean error", "fixed"),
+            ("nll", "NLL", "fixed"),
         ),
         "method": card.metrics["accuracy"].method,
     }

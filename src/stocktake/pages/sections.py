@@ -40,6 +40,8 @@ GROUPS = ("Result", "Answers", "Training", "Data", "Run")
 """Headings of the page, in order."""
 
 HEADLINE = Section("headline", "Headline", "", ("evaluate",), score_sections.headline)
+PROVENANCE = Section("provenance", "Data", "", ("ingest",), data_sections.provenance)
+"""Both stand at the top; where they cannot, the sections below say why."""
 
 SECTIONS = (
     Section("scorecard", "Scorecard", "Result", ("evaluate",), score_sections.scorecard),
@@ -52,7 +54,7 @@ SECTIONS = (
     ),
     Section("predictions", "Predictions", "Answers", ("predict",), use_sections.predictions),
     Section("bundle", "Bundle", "Answers", ("export",), use_sections.bundle),
-    Section("training", "Training", "Training", (), model_sections.training),
+    Section("training", "Learning curves", "Training", (), model_sections.training),
     Section("tuning", "Tuning", "Training", (), model_sections.tuning),
     Section("painted", "Painted", "Data", ("paint",), data_sections.painted),
     Section("ingested", "Photos taken", "Data", ("ingest",), data_sections.ingested),

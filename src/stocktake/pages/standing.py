@@ -1,6 +1,6 @@
 """Standing: how each stage of a run stands, as its own folder says it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ class Stage:
     trouble: str = ""
     """One line on why it is not done; empty if it is."""
     outdated: tuple[str, ...] = ()
-    """Stages that have been made again since this one took them as input."""
+    """Stages before it that are no longer what this one was made from."""
     warnings: tuple[str, ...] = ()
     """What the last attempt warned of."""
     seconds: float | None = None
@@ -72,7 +72,7 @@ def read_stages(folder: Path) -> dict[str, Stage]:
         raise RunError(
             f"{folder} holds no run of any stage; `stocktake run` makes some, then the report"
         )
-    return {name: _with_outdated(stage, found, folder) for name, stage in found.items()}
+    return _with_outdated(found, folder)
 
 
 def _read(name: str, run: RunFolder) -> Stage:
@@ -120,18 +120,30 @@ def _warnings(run: RunFolder, since: float) -> tuple[str, ...]:
         return (f"log.jsonl cannot be read ({line(err)})",)
 
 
-def _with_outdated(stage: Stage, stages: Stages, folder: Path) -> Stage:
-    """The same stage, told which of its inputs in this folder are no longer what it took."""
+def _with_outdated(found: Stages, folder: Path) -> dict[str, Stage]:
+    """The same stages, each told which of its inputs here are no longer what it took.
+
+    A stage behind an outdated one is outdated for the same reason.
+    """
+    seen: dict[str, Stage] = {}
+    for name, stage in found.items():
+        changed: dict[str, None] = {}
+        for source, taken in _sources(stage, seen, folder.resolve().name):
+            if not source.is_done or source.fingerprint != taken:
+                changed[source.name] = None
+            changed |= dict.fromkeys(source.outdated)
+        seen[name] = replace(stage, outdated=tuple(changed))
+    return seen
+
+
+def _sources(stage: Stage, seen: Stages, run_name: str) -> Iterator[tuple[Stage, str]]:
+    """The stages of this run that a stage took as input, each with the fingerprint it had."""
     inputs = stage.info.get("inputs")
-    changed = []
     for taken in inputs.values() if isinstance(inputs, Mapping) else ():
-        if not isinstance(taken, Mapping):
-            continue
-        address = Path(str(taken.get("address", "")))
-        source = stages.get(address.name) if address.parent.name == folder.resolve().name else None
-        if source and (not source.is_done or source.fingerprint != taken.get("fingerprint")):
-            changed.append(source.name)
-    return replace(stage, outdated=tuple(changed))
+        if isinstance(taken, Mapping):
+            address = Path(str(taken.get("address", "")))
+            if address.parent.name == run_name and address.name in seen:
+                yield seen[address.name], str(taken.get("fingerprint", ""))
 
 
 def line(err: BaseException) -> str:

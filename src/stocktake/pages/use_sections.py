@@ -38,7 +38,12 @@ def _answer(row: dict[str, Any], stages: Stages) -> dict[str, Any]:
         "uri": page.photo_uri(photo),
         "off": int(row["count"]) - int(row["true_count"]),
         "bars": [
-            {"count": count, "share": share, "is_in": row["low"] <= count <= row["high"]}
+            {
+                "count": count,
+                "share": share,
+                "height": share / max(probabilities),
+                "is_in": row["low"] <= count <= row["high"],
+            }
             for count, share in enumerate(probabilities)
         ],
     }

@@ -32,10 +32,17 @@ def number(value: float | None, digits: int = 3) -> str:
     return text
 
 
-def between(estimate: Any, kind: str = "number") -> str:
+def fixed(value: float | None, digits: int = 2) -> str:
+    """A figure with that many digits behind the point, so that a column of them lines up."""
+    return MISSING if value is None else f"{value:,.{digits}f}".replace("-", "−")
+
+
+def between(estimate: Any, kind: str = "number", digits: int = 2) -> str:
     """An estimate's interval: 0.91 to 0.99, or with kind percent 47.5 to 57.1%."""
     if kind == "percent":
         return f"{100 * estimate.low:.1f} to {percent(estimate.high)}"
+    if kind == "fixed":
+        return f"{fixed(estimate.low, digits)} to {fixed(estimate.high, digits)}"
     return f"{number(estimate.low)} to {number(estimate.high)}"
 
 
@@ -77,7 +84,9 @@ def part(value: Any) -> str:
         return brief(value)
     options = [f"{key} {brief(inner)}" for key, inner in value.items() if key != "name"]
     name = str(value.get("name", ""))
-    return f"{name} ({', '.join(options)})".strip() if options else name
+    if not name:
+        return ", ".join(options)
+    return f"{name} ({', '.join(options)})" if options else name
 
 
 def brief(value: Any) -> str:
@@ -99,6 +108,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     "percent": percent,
     "points": points,
     "number": number,
+    "fixed": fixed,
     "between": between,
     "seconds": seconds,
     "size": size,

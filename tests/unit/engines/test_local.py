@@ -49,6 +49,25 @@ def test_a_stopped_job_ends_as_stopped(tmp_path):
     assert RunFolder.open(tmp_path / "run" / "paint").status == "stopped"
 
 
+def test_a_job_stopped_before_it_could_begin_ends_as_stopped_too(tmp_path):
+    engine = LocalEngine()
+    job_id = engine.submit(job(tmp_path))
+    engine.stop(job_id)
+
+    assert ended(engine, job_id) == "stopped"
+
+
+def test_ctrl_c_reaches_the_asker_alone(tmp_path):
+    engine = LocalEngine()
+    engine.submit(job(tmp_path, photos=20_000))
+    path = tmp_path / "run" / "paint"
+    wait_until_running(path)
+
+    assert os.getpgid(RunFolder(path).info()["pid"]) != os.getpgid(0)
+    engine.stop("local-1")
+    assert ended(engine, "local-1") == "stopped"
+
+
 def test_a_killed_worker_is_told_and_its_run_closed(tmp_path):
     engine = LocalEngine()
     job_id = engine.submit(job(tmp_path, photos=20_000))
