@@ -123,9 +123,11 @@ def _lit(canvas: Image.Image, scene: Scene) -> Image.Image:
             values.append(int(255 * even * rng.uniform(0.84, 1.0)))
     small = Image.new("L", (columns, rows))
     small.putdata(values)
-    light = np.asarray(small.resize(canvas.size, Image.Resampling.BILINEAR))  # (H, W)
-    by_channel = np.repeat(light.astype(np.uint16), 3, axis=1)  # (H, W * C)
-    lit = (np.asarray(canvas).reshape(by_channel.shape) * by_channel) >> 8
+    width, height = canvas.size
+    # a column for every channel of a pixel: rows stay flat, as NumPy likes them
+    light = np.asarray(small.resize((3 * width, height), Image.Resampling.BILINEAR))
+    lit = np.multiply(np.asarray(canvas).reshape(light.shape), light, dtype=np.uint16)
+    lit >>= np.uint16(8)
     return Image.frombytes("RGB", canvas.size, lit.astype(np.uint8).tobytes())
 
 

@@ -19,7 +19,7 @@ MIN_VISIBLE = 0.2
 _ASKED = 0.26
 """What is asked of the coarse raster below, so that MIN_VISIBLE holds at any resolution."""
 _RASTER_PX = 200
-_ATTEMPTS = 14
+_ATTEMPTS = 28
 _LIP = 0.035
 """Share of the pocket's height that its front edge and the hem above hide, in the middle."""
 
@@ -45,11 +45,11 @@ def arrange(
     if not sum(quantity for _, quantity in wanted):
         return []
     for attempt in range(_ATTEMPTS):
-        shrink = _fitting(pocket, wanted, around) * 0.93**attempt
+        shrink = _fitting(pocket, wanted, around) * 0.93 ** (attempt // 2)
         clumps = [_clump(rng, pocket, *pair, shrink) for pair in wanted]
         rng.shuffle(clumps)
         found = _stow(rng, pocket, clumps, around)
-        if found is not None and min(shares_visible([*around, *found], pocket)) >= _ASKED:
+        if found is not None and all_visible([*around, *found], pocket):
             return found
     return None
 
@@ -85,6 +85,11 @@ def drawing_order(items: Sequence[Placed], pocket: Pocket) -> list[int]:
         return -item.z, -abs(item.x - pocket.eye[0]) - abs(item.y - pocket.eye[1])
 
     return sorted(range(len(items)), key=key)
+
+
+def all_visible(items: Sequence[Placed], pocket: Pocket) -> bool:
+    """Whether every item shows its MIN_VISIBLE, with some to spare."""
+    return min(shares_visible(items, pocket), default=1.0) >= _ASKED
 
 
 def shares_visible(
@@ -126,7 +131,7 @@ def _fitting(
     fronts = sum(
         quantity * product.size_in[0] * product.size_in[1] * 0.7 for product, quantity in wanted
     )
-    room = pocket.width * pocket.height * 1.05
+    room = pocket.width * pocket.height * 1.5
     room -= sum(item.size[0] * item.size[1] for item in around)
     return min(1.0, (max(room, pocket.width) / max(fronts, 0.1)) ** 0.5)
 
@@ -199,7 +204,7 @@ def _manner(rng: Random, pocket: Pocket, product: Product, quantity: int) -> str
         return rng.choice(("front", "front", "end"))
     many = quantity > 2
     if product.kind in BOXY:
-        weights = (1, 2, 5, 5) if many else (4, 4, 2, 2)
+        weights = (1, 2, 5, 5) if many else (5, 5, 2, 2)
     else:
         weights = (2, 4, 2, 3) if many else (4, 5, 1, 1)
     manners = dict(zip(("front", "wide", "edge", "flat"), weights, strict=True))

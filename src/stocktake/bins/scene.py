@@ -126,10 +126,7 @@ def _later(rng: Random, before: Scene, max_count: int) -> Scene:
         items = _picked(rng, items, -change)
     wanted = _stowed(rng, before, change) if change > 0 else []
     added = placing.arrange(rng, pocket, wanted, items)
-    fits = added is not None and (
-        not items or min(placing.shares_visible([*items, *added], pocket)) >= placing.MIN_VISIBLE
-    )
-    if added is None or not fits:
+    if added is None or not placing.all_visible([*items, *added], pocket):
         kept = Counter(item.product.number for item in items)
         for new, quantity in wanted:
             kept[new.number] += quantity
@@ -161,22 +158,22 @@ def _wanted(rng: Random, group: int, count: int, pocket: Pocket) -> list[tuple[P
 def _product(
     rng: Random, group: int, pocket: Pocket, count: int, *, without: dict[int, int]
 ) -> Product:
-    """A product that is not there yet and that fits among `count` items, if six draws find one.
+    """A product that is not there yet and that fits among `count` items, if eight draws find one.
 
     Its number leaves the rest `group` mod 4, so near bins that are no siblings never share one:
     in ABID none of some 600 pairs of photos three or more apart do.
     """
     opening = pocket.width * pocket.height
-    least = 0.6 * opening / (count + 2) if count < 6 and rng.random() < 0.6 else 0.0
-    most = 0.9 * opening / count
+    least = 0.8 * opening / (count + 2) if count < 7 and rng.random() < 0.7 else 0.0
+    most = 1.1 * opening / count
     best: Product | None = None
-    for _ in range(6):
+    for _ in range(8):
         new = product(4 * rng.randrange(PRODUCTS // 4) + group % 4)
         if new.number in without:
             continue
         if least <= _edge(new) < most and new.size_in[1] < 0.9 * min(pocket.width, pocket.height):
             return new
-        if best is None or _edge(new) < _edge(best):
+        if best is None or abs(_edge(new) - most / 2) < abs(_edge(best) - most / 2):
             best = new
     if best is None:
         return _product(rng, group, pocket, count, without=without)

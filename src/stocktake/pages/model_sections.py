@@ -70,10 +70,8 @@ def _told(title: str, series: plots.Series, *, is_share: bool) -> str:
 
 
 def _val_photos(stages: Stages) -> int | None:
-    split = stages.get("split")
-    if split is None or not split.is_done:
-        return None
-    return int(split.run.result()["photos_by_fold"]["val"])
+    photos = stages["split"].figure("photos_by_fold") if "split" in stages else None
+    return photos.get("val") if isinstance(photos, Mapping) else None
 
 
 def tuning(stages: Stages) -> dict[str, Any] | None:

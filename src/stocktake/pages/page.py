@@ -53,7 +53,7 @@ def photo_uri(photo: Path | bytes, *, side_px: int = PHOTO_PX) -> str | None:
         with Image.open(file) as opened:
             opened.draft("RGB", (side_px, side_px))
             small = ImageOps.exif_transpose(opened).convert("RGB")
-    except _BROKEN:
+    except (*_BROKEN, Image.DecompressionBombError):
         return None
     small.thumbnail((side_px, side_px))
     made = io.BytesIO()

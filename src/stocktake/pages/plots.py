@@ -104,11 +104,12 @@ def curves(
     def draw(axes: "Axes") -> None:
         from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-        for (label, points), colour in zip(series.items(), (BASE, MODEL), strict=False):
+        for label, points in series.items():
             steps, values = zip(*points, strict=True)
             axes.plot(
-                steps, values, color=colour, marker="o", markersize=3.2, linewidth=1.6, label=label
-            )
+                steps, values, color=BASE if label == "train" else MODEL, marker="o",
+                markersize=3.2, linewidth=1.6, label=label,
+            )  # fmt: skip
         if best is not None:
             axes.axvline(best, color=OTHER, linewidth=1, linestyle=(0, (3, 3)), label="kept")
         axes.set(xlabel="epoch", ylabel=ylabel)
@@ -253,7 +254,8 @@ def _inline(name: str, figure: "Figure", told: str) -> str:
     text = _own_ids(name, text.replace("xlink:href", "href"))  # plain since SVG 2
     for stand_in, variable in VARIABLES.items():
         text = text.replace(stand_in, f"var({variable})")
-    text = re.sub(r"font: ([\d.]+px)[^;\"]*", r"font-size: \1", text)  # the family is the page's
+    text = re.sub(r"font: ([\d.]+px)[^;\"]*", r"font-size: \1", text)
+    text = re.sub(r"font-family: [^;\"]*;? ?", "", text)  # the family is the page's
     box = re.search(r'viewBox="[^"]*"', text)
     assert box, "matplotlib writes a viewBox"
     opening = f'<svg {box[0]} role="img" aria-label="{_attribute(told)}"'

@@ -29,8 +29,9 @@ def write_report(folder: Path) -> Path:
     stages = read_stages(folder)
     text = page.render("page.html", **_facts(folder, stages))
     path = folder / NAME
+    sayable = text.encode("utf-8", "replace").decode("utf-8")  # names of files can hold anything
     try:
-        journal.write_whole(path, text)
+        journal.write_whole(path, sayable)
     except OSError as err:
         raise from_os(err) from err
     return path

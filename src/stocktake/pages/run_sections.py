@@ -39,10 +39,10 @@ def timings(stages: Stages) -> dict[str, Any]:
 
 
 def _speed(stages: Stages, name: str) -> dict[str, Any] | None:
-    if name not in RATES or not stages[name].is_done:
+    if name not in RATES:
         return None
     key, unit = RATES[name]
-    value = stages[name].run.result().get(key)
+    value = stages[name].figure(key)
     return None if value is None else {"value": value, "unit": unit}
 
 

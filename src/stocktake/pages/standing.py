@@ -51,6 +51,13 @@ class Stage:
         """What the run was made of, hex."""
         return str(self.info.get("fingerprint", ""))
 
+    def figure(self, name: str) -> Any:
+        """One value of its result; None unless it is done, readable and has one."""
+        try:
+            return self.run.result().get(name)
+        except DAMAGE:
+            return None
+
     def artifact(self, name: str) -> Path:
         """Path of one of its artifacts; nothing is made."""
         return self.run.path / "artifacts" / name

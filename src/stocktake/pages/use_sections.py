@@ -1,6 +1,5 @@
 """Use sections: the bundle, and what it answered over HTTP and to a folder of photos."""
 
-from collections import Counter
 from pathlib import PurePath
 from typing import Any
 
@@ -50,8 +49,7 @@ def _answer(row: dict[str, Any], stages: Stages) -> dict[str, Any]:
 
 
 def _coverage(stages: Stages) -> float | None:
-    evaluate = stages.get("evaluate")
-    return evaluate.run.result().get("coverage") if evaluate and evaluate.is_done else None
+    return stages["evaluate"].figure("coverage") if "evaluate" in stages else None
 
 
 def bundle(stages: Stages) -> dict[str, Any]:
@@ -67,22 +65,23 @@ def bundle(stages: Stages) -> dict[str, Any]:
 
 def predictions(stages: Stages) -> dict[str, Any]:
     """Counts given to the photos of a folder or bucket."""
+    import pyarrow.compute as pc
+
     from stocktake.schema import predictions as schema
     from stocktake.store.tables import read_table
 
     stage = stages["predict"]
     path = stage.artifact("predictions.parquet")
-    columns = ["source", "count", "confidence", "error"]
-    rows = read_table(path, format=schema.FORMAT, columns=columns).to_pylist()
-    counted = Counter(row["count"] for row in rows if row["error"] is None)
-    amounts = gathered({str(count): n for count, n in counted.items()}, MOST_BARS)
+    table = read_table(path, format=schema.FORMAT, columns=["source", "count", "error"])
+    counted = pc.value_counts(table["count"].drop_null()).to_pylist()
+    amounts = gathered({str(row["values"]): row["counts"] for row in counted}, MOST_BARS)
     told = f"Photos by the count they were given, {sum(amounts.values())} in all."
     plot = plots.bars("given", amounts, xlabel="count given", told=told) if amounts else ""
-    failed = [row for row in rows if row["error"] is not None]
+    failed = table.filter(pc.is_valid(table["error"])).slice(0, FAILURES_SHOWN)
     return {
         "result": stage.run.result(),
         "settings": stage.run.settings(),
         "plot": page.safe(plot),
         "told": told,
-        "failed": failed[:FAILURES_SHOWN],
+        "failed": failed.to_pylist(),
     }

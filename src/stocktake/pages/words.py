@@ -75,7 +75,10 @@ def moment(value: float | None) -> str:
     """A Unix time as 2026-11-23 14:05 UTC."""
     if value is None:
         return MISSING
-    return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    try:
+        return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    except (ValueError, OverflowError, OSError):  # no time of this era: a damaged file
+        return MISSING
 
 
 def part(value: Any) -> str:
