@@ -168,7 +168,8 @@ def _size(rng: Random, kind: str) -> tuple[float, float, float]:
         sides[2] = sides[2] if kind == "tin" else sides[1]
     else:
         sides.sort(reverse=True)
-    length, width, height = (round(min(max(side, 0.4), 16.0), 2) for side in sides)
+    least = 0.8 if kind in ("polybag", "pouch") else 0.4
+    length, width, height = (round(min(max(side, least), 16.0), 2) for side in sides)
     return length, width, height
 
 

@@ -1,6 +1,7 @@
 """Fabric: the yellow pocket around the items, its hems and labels, the elastic bands before it."""
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from random import Random
 
 import numpy as np
@@ -183,23 +184,31 @@ def _stitches(
 def _label(text: str, size: tuple[int, int], rng: Random) -> Image.Image:
     """A label: letters and an arrow on white, a square code, a narrow barcode."""
     wide, high = size
-    label = Image.new("RGB", size, LABELS[text[1]])
-    brush = ImageDraw.Draw(label)
-    white = (240, 236, 230)
-    brush.rectangle((wide * 0.06, high * 0.16, wide * 0.5, high * 0.84), fill=white)
-    font = ImageFont.load_default(max(6, round(high * 0.66)))
-    brush.text((wide * 0.09, high * 0.5), text, fill=(20, 20, 24), font=font, anchor="lm",
-               stroke_width=max(0, high // 36), stroke_fill=(20, 20, 24))  # fmt: skip
-    x, y = wide * 0.43, high * 0.24
-    brush.line((x, y, x, high * 0.76), fill=(20, 20, 24), width=max(1, high // 12))
-    tip = [(x - high * 0.12, y + high * 0.16), (x, y), (x + high * 0.12, y + high * 0.16)]
-    brush.line(tip, fill=(20, 20, 24), width=max(1, high // 12))
-    brush.rectangle((wide * 0.6, high * 0.1, wide * 0.86, high * 0.9), fill=white)
+    label = _plate(text, size).copy()
     code = Image.new("L", (12, 12))
     code.putdata([255 * rng.getrandbits(1) for _ in range(144)])
     side = max(2, round(high * 0.64))
     spot = (round(wide * 0.73 - side / 2), round(high * 0.18))
     label.paste(code.resize((side, side), Image.Resampling.NEAREST).convert("RGB"), spot)
+    return label
+
+
+@lru_cache(maxsize=256)
+def _plate(text: str, size: tuple[int, int]) -> Image.Image:
+    """A label without its square code."""
+    wide, high = size
+    label = Image.new("RGB", size, LABELS[text[1]])
+    brush = ImageDraw.Draw(label)
+    white, ink = (240, 236, 230), (20, 20, 24)
+    brush.rectangle((wide * 0.06, high * 0.16, wide * 0.5, high * 0.84), fill=white)
+    font = ImageFont.load_default(max(6, round(high * 0.66)))
+    brush.text((wide * 0.09, high * 0.5), text, fill=ink, font=font, anchor="lm",
+               stroke_width=max(0, high // 36), stroke_fill=ink)  # fmt: skip
+    x, y = wide * 0.43, high * 0.24
+    brush.line((x, y, x, high * 0.76), fill=ink, width=max(1, high // 12))
+    tip = [(x - high * 0.12, y + high * 0.16), (x, y), (x + high * 0.12, y + high * 0.16)]
+    brush.line(tip, fill=ink, width=max(1, high // 12))
+    brush.rectangle((wide * 0.6, high * 0.1, wide * 0.86, high * 0.9), fill=white)
     brush.rectangle((wide * 0.9, high * 0.1, wide * 0.96, high * 0.9), fill=white)
     for n in range(3, 25, 2):
         brush.line((wide * 0.9, high * n / 28, wide * 0.96, high * n / 28), fill=(40, 40, 44))

@@ -12,10 +12,12 @@ from random import Random
 from PIL import Image, ImageDraw
 
 from stocktake.bins.catalog import Product
-from stocktake.bins.solids import BOXY, Corner, Placed, Pocket, outline
+from stocktake.bins.solids import BOXY, Corner, Placed, Pocket, area, outline
 
 MIN_VISIBLE = 0.2
 """Every item shows at least this share of its outline, elastic bands aside."""
+MIN_VISIBLE_IN2 = 0.4
+"""And at least this many square inches, some 500 pixels at ABID's sizes."""
 _ASKED = 0.26
 """What is asked of the coarse raster below, so that MIN_VISIBLE holds at any resolution."""
 _RASTER_PX = 200
@@ -88,8 +90,11 @@ def drawing_order(items: Sequence[Placed], pocket: Pocket) -> list[int]:
 
 
 def all_visible(items: Sequence[Placed], pocket: Pocket) -> bool:
-    """Whether every item shows its MIN_VISIBLE, with some to spare."""
-    return min(shares_visible(items, pocket), default=1.0) >= _ASKED
+    """Whether every item shows its MIN_VISIBLE, with some to spare, and its MIN_VISIBLE_IN2."""
+    for item, share in zip(items, shares_visible(items, pocket), strict=True):
+        if share < _ASKED or share * area(outline(item, pocket)) < MIN_VISIBLE_IN2:
+            return False
+    return True
 
 
 def shares_visible(

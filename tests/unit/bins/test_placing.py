@@ -2,7 +2,7 @@ from random import Random
 
 import pytest
 
-from stocktake.bins import placing
+from stocktake.bins import placing, solids
 from stocktake.bins.catalog import product
 from stocktake.bins.solids import Placed, Pocket
 
@@ -19,6 +19,13 @@ def test_every_item_of_two_thousand_bins_is_visible(scenes):
         shares = placing.shares_visible(found.items, found.pocket, raster_px=400)
 
         assert min(shares, default=1) >= placing.MIN_VISIBLE, found.photo_id
+
+
+def test_no_item_is_a_sliver(scenes):
+    for found in scenes[:600]:
+        shares = placing.shares_visible(found.items, found.pocket, raster_px=400)
+        for item, share in zip(found.items, shares, strict=True):
+            assert share * solids.area(solids.outline(item, found.pocket)) > 0.3
 
 
 def test_items_often_hide_parts_of_each_other(scenes):

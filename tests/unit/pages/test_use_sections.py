@@ -57,7 +57,7 @@ def test_without_a_scorecard_the_interval_has_no_promise(stages):
 def test_the_bundle_tells_its_parity_and_where_it_came_from(stages):
     text = page.render("bundle.html", **use_sections.bundle(stages))
 
-    assert "<b>2e-6</b>" in text and "the same on 16 of 16" in text
+    assert ">2e-6</b>" in text and "the same on 16 of 16" in text
     assert "Trained on &lt;script&gt;" in text and "see NOTICE" in text
 
 
