@@ -86,8 +86,9 @@ def _face(
     picture = faces.face(item.product, side, size, item.seed)
     box = (right - left, bottom - top)
     moved = [(x - left, y - top) for x, y in corners]
+    # the nearest pixel will do: the camera's blur comes on top, and it costs a quarter
     found = picture.transform(
-        box, Image.Transform.PERSPECTIVE, _homography(moved, size), Image.Resampling.BILINEAR
+        box, Image.Transform.PERSPECTIVE, _homography(moved, size), Image.Resampling.NEAREST
     )
     if light != 1.0:
         found = Image.blend(Image.new("RGB", box), found, light)
@@ -105,7 +106,8 @@ def _shadow(canvas: Image.Image, polygon: Sequence[Point]) -> None:
     small = ((right - left) // 4 + 1, (bottom - top) // 4 + 1)
     mask = Image.new("L", small)
     ImageDraw.Draw(mask).polygon([((x - left) / 4, (y - top) / 4) for x, y in polygon], fill=205)
-    mask = mask.filter(ImageFilter.BoxBlur(1.5)).resize((right - left, bottom - top))
+    mask = mask.filter(ImageFilter.BoxBlur(1.5))
+    mask = mask.resize((right - left, bottom - top), Image.Resampling.BILINEAR)
     canvas.paste((14, 12, 10), (left, top), mask)
 
 
@@ -123,9 +125,8 @@ def _lit(canvas: Image.Image, scene: Scene) -> Image.Image:
             values.append(int(255 * even * rng.uniform(0.84, 1.0)))
     small = Image.new("L", (columns, rows))
     small.putdata(values)
-    width, height = canvas.size
-    # a column for every channel of a pixel: rows stay flat, as NumPy likes them
-    light = np.asarray(small.resize((3 * width, height), Image.Resampling.BILINEAR))
+    dark = np.asarray(small.resize(canvas.size, Image.Resampling.BILINEAR))  # (H, W)
+    light = np.repeat(dark, 3, axis=1)  # (H, W * C): flat rows, as NumPy likes them
     lit = np.multiply(np.asarray(canvas).reshape(light.shape), light, dtype=np.uint16)
     lit >>= np.uint16(8)
     return Image.frombytes("RGB", canvas.size, lit.astype(np.uint8).tobytes())

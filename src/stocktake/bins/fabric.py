@@ -158,10 +158,11 @@ def _lay(photo: Image.Image, profile: np.ndarray, middle: float, rng: Random) ->
     if bottom <= top:
         return
     y = np.arange(top, bottom, dtype=np.float32)[:, None]
-    rows = ((y - curve[None].astype(np.float32) + np.float32(half)) * 4).astype(np.int32)
+    start = np.float32(half + 0.25) - curve.astype(np.float32)  # rows of the profile count from 1
+    rows = ((y + start) * np.float32(4)).astype(np.int32)
     # a clear row at either end takes all that lies outside the band
     packed = np.concatenate([[0], profile.view(np.uint32)[:, 0], [0]]).astype(np.uint32)
-    across = packed[np.clip(rows + 1, 0, len(packed) - 1)]  # (rows, width)
+    across = packed.take(rows, mode="clip")  # (rows, width)
     band = Image.frombuffer("RGBA", (width, bottom - top), across.tobytes(), "raw", "RGBA", 0, 1)
     photo.paste(band, (0, top), band)
 
