@@ -1,4 +1,4 @@
-"""Real photos from the folder in STOCKTAKE_REAL: nothing lost, nothing leaked (`make test-real`)."""
+"""Real photos, their folder in STOCKTAKE_REAL: nothing lost or leaked (`make test-real`)."""
 
 import json
 from pathlib import Path

@@ -43,13 +43,13 @@ def photo(scene: Scene, *, long_side_px: int = 0) -> Photo:
         )
 
     canvas = Image.new("RGB", size, (60, 56, 54))
-    fabric.interior(ImageDraw.Draw(canvas), scene, to_px)
+    fabric.interior(ImageDraw.Draw(canvas), scene, to_px=to_px)
     for number in placing.drawing_order(scene.items, scene.pocket):
         _item(canvas, scene, scene.items[number], to_px)
     canvas = _lit(canvas, scene)
-    fabric.hems(ImageDraw.Draw(canvas), scene, to_px)
-    fabric.labels(canvas, scene, to_px, px_per_in)
-    fabric.bands(canvas, scene, to_px, px_per_in)
+    fabric.hems(ImageDraw.Draw(canvas), scene, to_px=to_px)
+    fabric.labels(canvas, scene, to_px=to_px, px_per_in=px_per_in)
+    fabric.bands(canvas, scene, to_px=to_px, px_per_in=px_per_in)
     return camera.taken(canvas, seed=scene.photo_seed, scale=scale)
 
 
@@ -83,7 +83,7 @@ def _face(
     if min(wide, high) < 1.5:
         return
     size = (_rounded(wide), _rounded(high))
-    picture = faces.face(item.product, side, size, item.seed)
+    picture = faces.face(item.product, side, size=size, seed=item.seed)
     box = (right - left, bottom - top)
     moved = [(x - left, y - top) for x, y in corners]
     # the nearest pixel will do: the camera's blur comes on top, and it costs a quarter
@@ -152,11 +152,24 @@ def _rounded(length: float) -> int:
 
 
 def _homography(corners: Sequence[Point], size: tuple[int, int]) -> tuple[float, ...]:
-    """Coefficients that take the quadrilateral (from bottom left) to a picture of that size."""
-    wide, high = size
-    targets = ((0, high), (wide, high), (wide, 0), (0, 0))
-    left, right = [], []
-    for (x, y), (u, v) in zip(corners, targets, strict=True):
-        left += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
-        right += [u, v]
-    return tuple(np.linalg.solve(np.array(left), np.array(right)).tolist())
+    """Coefficients that take the quadrilateral (from bottom left) to a picture of that size.
+
+    Heckbert, Fundamentals of Texture Mapping (1989), section 2.2.3: square to quadrilateral, turned
+    round by its adjoint.
+    """
+    (x3, y3), (x2, y2), (x1, y1), (x0, y0) = corners
+    dx1, dx2, dx3 = x1 - x2, x3 - x2, x0 - x1 + x2 - x3
+    dy1, dy2, dy3 = y1 - y2, y3 - y2, y0 - y1 + y2 - y3
+    whole = dx1 * dy2 - dx2 * dy1
+    g, h = (dx3 * dy2 - dx2 * dy3) / whole, (dx1 * dy3 - dx3 * dy1) / whole
+    a, b, c = x1 - x0 + g * x1, x3 - x0 + h * x3, x0
+    d, e, f = y1 - y0 + g * y1, y3 - y0 + h * y3, y0
+    across = (e - f * h, c * h - b, b * f - c * e)
+    down = (f * g - d, a - c * g, c * d - a * f)
+    last = a * e - b * d
+    return (
+        *(size[0] * v / last for v in across),
+        *(size[1] * v / last for v in down),
+        (d * h - e * g) / last,
+        (b * g - a * h) / last,
+    )

@@ -27,7 +27,7 @@ LABEL_IN = (4.4, 1.25)
 """Width and height of a label: some 160 by 45 pixels of ABID's originals."""
 
 
-def interior(brush: Brush, scene: Scene, to_px: ToPx) -> None:
+def interior(brush: Brush, scene: Scene, *, to_px: ToPx) -> None:
     """Back wall, side walls, ceiling and floor of the pocket."""
     pocket = scene.pocket
     rng = Random(f"interior {scene.bin_seed}")
@@ -47,7 +47,7 @@ def interior(brush: Brush, scene: Scene, to_px: ToPx) -> None:
     quad([(0, 0, 0), (w, 0, 0), (w, 0, d), (0, 0, d)], board, light * 1.1)
 
 
-def hems(brush: Brush, scene: Scene, to_px: ToPx) -> None:
+def hems(brush: Brush, scene: Scene, *, to_px: ToPx) -> None:
     """The pocket's rims, sides and what shows of its neighbours, over everything inside."""
     rng = Random(f"hems {scene.bin_seed}")
     pocket = scene.pocket
@@ -70,7 +70,7 @@ def hems(brush: Brush, scene: Scene, to_px: ToPx) -> None:
     _rim(brush, to_px, [(-far, h), *rim, (w + far, h)], far, rng)
 
 
-def labels(photo: Image.Image, scene: Scene, to_px: ToPx, px_per_in: float) -> None:
+def labels(photo: Image.Image, scene: Scene, *, to_px: ToPx, px_per_in: float) -> None:
     """This bin's label below it and the next row's above, each partly out of the photo."""
     rng = Random(f"labels {scene.bin_seed}")
     column, letter = scene.label[0], scene.label[1]
@@ -91,7 +91,7 @@ def labels(photo: Image.Image, scene: Scene, to_px: ToPx, px_per_in: float) -> N
         photo.paste(label, (round(x_px), round(y_px)))
 
 
-def bands(photo: Image.Image, scene: Scene, to_px: ToPx, px_per_in: float) -> None:
+def bands(photo: Image.Image, scene: Scene, *, to_px: ToPx, px_per_in: float) -> None:
     """Elastic bands across the opening: fine light threads with the items showing between."""
     rng = Random(f"bands {scene.bin_seed}")
     mine = Random(f"bands {scene.photo_seed}")

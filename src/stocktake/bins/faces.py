@@ -17,7 +17,7 @@ WHITE = (244, 242, 236)
 DARK = (44, 42, 44)
 
 
-def face(product: Product, side: str, size: tuple[int, int], seed: int) -> Picture:
+def face(product: Product, side: str, *, size: tuple[int, int], seed: int) -> Picture:
     """One side of a product, RGB of `size` pixels.
 
     Args:

@@ -37,7 +37,11 @@ class _Clump:
 
 
 def arrange(
-    rng: Random, pocket: Pocket, wanted: Sequence[tuple[Product, int]], around: Sequence[Placed]
+    rng: Random,
+    pocket: Pocket,
+    *,
+    wanted: Sequence[tuple[Product, int]],
+    around: Sequence[Placed],
 ) -> list[Placed] | None:
     """Places for the items of all products in `wanted`, among those already there.
 
@@ -56,7 +60,7 @@ def arrange(
     return None
 
 
-def grid(rng: Random, pocket: Pocket, products: Sequence[Product]) -> list[Placed]:
+def grid(rng: Random, pocket: Pocket, *, products: Sequence[Product]) -> list[Placed]:
     """Every item in a cell of its own, shrunk to fit: nothing hides anything."""
     columns = max(1, ceil((len(products) * pocket.width / pocket.height) ** 0.5))
     rows = ceil(len(products) / columns)

@@ -125,7 +125,7 @@ def _later(rng: Random, before: Scene, max_count: int) -> Scene:
     if change < 0:
         items = _picked(rng, items, -change)
     wanted = _stowed(rng, before, change) if change > 0 else []
-    added = placing.arrange(rng, pocket, wanted, items)
+    added = placing.arrange(rng, pocket, wanted=wanted, around=items)
     if added is None or not placing.all_visible([*items, *added], pocket):
         kept = Counter(item.product.number for item in items)
         for new, quantity in wanted:
@@ -187,10 +187,10 @@ def _edge(new: Product) -> float:
 
 
 def _laid_out(rng: Random, pocket: Pocket, wanted: Sequence[tuple[Product, int]]) -> list[Placed]:
-    placed = placing.arrange(rng, pocket, wanted, [])
+    placed = placing.arrange(rng, pocket, wanted=wanted, around=[])
     if placed is None:
         each = [found for found, quantity in wanted for _ in range(quantity)]
-        placed = placing.grid(rng, pocket, each)
+        placed = placing.grid(rng, pocket, products=each)
     return placed
 
 

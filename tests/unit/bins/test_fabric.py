@@ -40,14 +40,14 @@ def some(scenes):
 
 def hemmed(found):
     canvas = canvas_of(found)
-    fabric.hems(ImageDraw.Draw(canvas), found, to_px_of(found))
+    fabric.hems(ImageDraw.Draw(canvas), found, to_px=to_px_of(found))
     return np.asarray(canvas).astype(int)
 
 
 def test_the_inside_is_yellow_in_the_shade(some):
     for found in some:
         canvas = canvas_of(found)
-        fabric.interior(ImageDraw.Draw(canvas), found, to_px_of(found))
+        fabric.interior(ImageDraw.Draw(canvas), found, to_px=to_px_of(found))
         red, green, blue = inside(found, np.asarray(canvas)).mean(axis=(0, 1))
 
         assert red > green > blue
@@ -65,7 +65,7 @@ def test_hems_cover_what_is_outside_the_pocket_and_leave_the_inside(some):
 def test_labels_lie_on_the_hems_only(some):
     for found in some:
         canvas = canvas_of(found)
-        fabric.labels(canvas, found, to_px_of(found), PX_PER_IN)
+        fabric.labels(canvas, found, to_px=to_px_of(found), px_per_in=PX_PER_IN)
         pixels = np.asarray(canvas)
 
         assert (inside(found, pixels) == 90).all()
@@ -78,7 +78,7 @@ def test_a_label_has_the_colour_of_its_row(some):
     shown = []
     for one in (found, other):
         canvas = canvas_of(one)
-        fabric.labels(canvas, one, to_px_of(one), PX_PER_IN)
+        fabric.labels(canvas, one, to_px=to_px_of(one), px_per_in=PX_PER_IN)
         shown.append({colour for _, colour in canvas.getcolors(1 << 20) or []})
 
     assert fabric.LABELS["B"] in shown[0] and fabric.LABELS["B"] not in shown[1]
@@ -90,7 +90,7 @@ def test_bands_cross_the_opening_and_one_sees_through_them(some):
         light = canvas_of(found, (200, 60, 60))
         dark = canvas_of(found, (20, 20, 90))
         for canvas in (light, dark):
-            fabric.bands(canvas, found, to_px_of(found), PX_PER_IN)
+            fabric.bands(canvas, found, to_px=to_px_of(found), px_per_in=PX_PER_IN)
         there = np.asarray(light).astype(int) - np.asarray(dark).astype(int)  # (H, W, C)
         banded = (np.asarray(dark) != (20, 20, 90)).any(axis=2)
 
@@ -107,7 +107,7 @@ def test_siblings_have_the_same_bands(some):
     shown = []
     for one in (found, again):
         canvas = canvas_of(one)
-        fabric.bands(canvas, one, to_px_of(one), PX_PER_IN)
+        fabric.bands(canvas, one, to_px=to_px_of(one), px_per_in=PX_PER_IN)
         shown.append((np.asarray(canvas) != 90).any(axis=2).mean())
 
     assert shown[0] == pytest.approx(shown[1], abs=0.1)

@@ -12,7 +12,7 @@ def one(kind, skip=0):
 
 
 def pixels(found, side="front", size=(90, 120), seed=0):
-    return np.asarray(faces.face(found, side, size, seed))
+    return np.asarray(faces.face(found, side, size=size, seed=seed))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -76,7 +76,7 @@ def test_the_nearest_are_drawn_last():
 def test_all_that_is_wanted_is_placed_and_visible(seed):
     rng = Random(seed)
     wanted = [(product(rng.randrange(9999)), rng.randint(1, 4)) for _ in range(2)]
-    found = placing.arrange(rng, POCKET, wanted, [])
+    found = placing.arrange(rng, POCKET, wanted=wanted, around=[])
 
     assert found is not None
     for new, quantity in wanted:
@@ -86,19 +86,19 @@ def test_all_that_is_wanted_is_placed_and_visible(seed):
 
 def test_new_things_leave_those_there_in_sight():
     there = [box(2.0, 2.0, 0.0), box(6.0, 2.0, 0.0)]
-    found = placing.arrange(Random(1), POCKET, [(BOX, 1)], there)
+    found = placing.arrange(Random(1), POCKET, wanted=[(BOX, 1)], around=there)
 
     assert found is not None and len(found) == 1
     assert placing.all_visible([*there, *found], POCKET)
 
 
 def test_nothing_wanted_is_nothing_placed():
-    assert placing.arrange(Random(1), POCKET, [], [box(2, 2, 0)]) == []
+    assert placing.arrange(Random(1), POCKET, wanted=[], around=[box(2, 2, 0)]) == []
 
 
 @pytest.mark.parametrize("count", [1, 4, 10])
 def test_in_a_grid_nothing_hides_anything(count):
-    placed = placing.grid(Random(2), POCKET, [product(n) for n in range(count)])
+    placed = placing.grid(Random(2), POCKET, products=[product(n) for n in range(count)])
 
     assert len(placed) == count
     assert min(placing.shares_visible(placed, POCKET)) > 0.9
