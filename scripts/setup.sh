@@ -5,6 +5,9 @@ set -eu
 BIN="$VENV/bin"
 WHAT=".[train,serve,dev]"
 
+# uv brings its own list of certificates; companies sign with theirs, which the system knows.
+export UV_SYSTEM_CERTS="${UV_SYSTEM_CERTS:-true}"
+
 say() { echo "setup: $*" >&2; }
 
 "$PY" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
@@ -28,12 +31,13 @@ torch() {
     install "torch==$TORCH+cpu" 2>"$VENV/torch.log" && return 0
     if [ -n "${TORCH_INDEX:-}" ]; then
         "$BIN/python" -m pip install -q --index-url "$TORCH_INDEX" "torch==$TORCH+cpu" && return 0
+        say "TORCH_INDEX has no torch $TORCH+cpu for this machine"
+        return 1
     fi
-    cat "$VENV/torch.log" >&2
-    say "no CPU build of torch $TORCH was found. Choose one:"
-    say "  TORCH_INDEX=URL make setup   a package index that has torch $TORCH+cpu (PyTorch's own CPU index)"
-    say "  CUDA=1 make setup            the CUDA build from the usual index, several GB"
-    return 1
+    say "pip's links and indexes hold no CPU build of torch $TORCH (see $VENV/torch.log);"
+    say "taking the usual index's CUDA build, several GB, which works without a GPU too."
+    say "To have the small one, stop and give an index that has it: TORCH_INDEX=URL make setup"
+    install "torch==$TORCH"
 }
 
 "$BIN/python" -m pip install -q --disable-pip-version-check "uv==$UV_VERSION" 2>/dev/null ||
