@@ -47,6 +47,13 @@ def test_an_unknown_key_is_an_error_with_the_nearest_name(stage: table.Stage):
         reader.build(kind, {f"{key}x": 1}, where=stage.name)
 
 
+@STAGES
+def test_settings_of_pace_exist(stage: table.Stage):
+    parts = stage.load()
+
+    assert set(parts.pace) <= {field.name for field in dataclasses.fields(parts.settings)}
+
+
 def test_default_parts_are_on_their_shelves():
     checked = [
         stage.name

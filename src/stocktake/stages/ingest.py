@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from stocktake.data.source import Outcome
     from stocktake.store.objects import Store
 
+PACE = ("in_flight",)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IngestSettings:

@@ -7,6 +7,8 @@ from stocktake.runs.folder import RunFolder
 MAX_COUNT = 10
 """Painted bins hold at most this many items, as 93 % of ABID's do."""
 
+PACE = ("processes",)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PaintSettings:

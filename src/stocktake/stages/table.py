@@ -12,6 +12,9 @@ from stocktake.errors import SettingsError, nearest
 class Parts:
     """What a stage's file holds: its settings, its function, what it sees beyond its settings.
 
+    `pace` names settings that decide how fast the run is made and never what comes out: changing
+    one does not make a finished run again.
+
     `check` looks parts up on their shelves, so it may import heavy rooms; it is asked before a
     walk begins, so that a misspelled part does not wait for its turn.
     """
@@ -20,6 +23,7 @@ class Parts:
     function: Callable[..., Any]
     outside: Callable[[Any], str] | None
     check: Callable[[Any], None] | None
+    pace: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +38,14 @@ class Stage:
     is_driver: bool = False
 
     def load(self) -> Parts:
-        """The stage's file, imported: settings, function; `outside`, `check` where it has them."""
+        """The stage's file, imported: settings, function, and what else it has of `Parts`."""
         module = import_module(f"stocktake.stages.{self.name}")
         return Parts(
             settings=getattr(module, f"{self.name.capitalize()}Settings"),
             function=getattr(module, self.name),
             outside=getattr(module, "outside", None),
             check=getattr(module, "check", None),
+            pace=getattr(module, "PACE", ()),
         )
 
 

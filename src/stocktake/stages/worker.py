@@ -72,7 +72,7 @@ def prepare(job: Job, *, context: Any = None) -> Prepared:
     mark = fingerprint.of_run(
         stage.name,
         stage.version,
-        settings=reader.resolved(settings),
+        settings={k: v for k, v in reader.resolved(settings).items() if k not in parts.pace},
         inputs={name: run.fingerprint for name, run in inputs.items()},
         outside=outside if context is None else fingerprint.of([outside, context]),
     )

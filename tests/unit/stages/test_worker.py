@@ -126,6 +126,15 @@ def test_a_library_that_is_missing_is_named_with_its_extra(tmp_path, monkeypatch
         worker.run_job(job(tmp_path, how="bare"))
 
 
+def test_a_setting_of_pace_makes_no_run_again(tmp_path):
+    def paint(**settings):
+        wants = Job(stage="paint", settings=settings, inputs={}, output=str(tmp_path / "paint"))
+        return worker.prepare(wants).fingerprint
+
+    assert paint(photos=3, processes=1) == paint(photos=3, processes=2)
+    assert paint(photos=3, processes=1) != paint(photos=4, processes=1)
+
+
 def test_the_context_is_part_of_the_fingerprint(tmp_path):
     one = worker.prepare(job(tmp_path), context={"lr": 1}).fingerprint
     two = worker.prepare(job(tmp_path), context={"lr": 2}).fingerprint
