@@ -48,13 +48,14 @@ def list_runs(folder: Path, as_json: bool) -> None:
 def show_run(name: str, folder: Path, as_json: bool) -> None:
     """Show one run, stage by stage."""
     from stocktake.cli import show
+    from stocktake.pages import words
 
     rows = [_stage_row(run) for run in _stages_in(_find(folder, name))]
     if as_json:
         show.print_json(rows)
         return
     for row in rows:
-        took = f" in {show.duration(row['seconds'])}" if row["seconds"] is not None else ""
+        took = f" in {words.seconds(row['seconds'])}" if row["seconds"] is not None else ""
         click.echo(f"{row['stage']}: {row['status']}{took}")
         for key, value in (row["result"] or {}).items():
             click.echo(f"    {key}: {show.brief(value)}")

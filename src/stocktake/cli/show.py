@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
+from stocktake.pages.words import seconds
 from stocktake.runs.folder import RunFolder
 
 
@@ -21,7 +22,7 @@ class _Rate(ProgressColumn):
         rate, left = task.fields.get("rate"), task.fields.get("left")
         text = f"{rate:.3g}/s" if rate else ""
         if left is not None:
-            text += f", {duration(left)} left"
+            text += f", {seconds(left)} left"
         return Text(text)
 
 
@@ -77,7 +78,7 @@ class ProgressWatch:
 
     def _done(self, stage: str, run: RunFolder) -> None:
         self.close()
-        self._line(f"{stage:<9} done in {duration(time.monotonic() - self._started)}")
+        self._line(f"{stage:<9} done in {seconds(time.monotonic() - self._started)}")
         for row in list(run.lines())[self._warned :]:
             if row["level"] == "warning":
                 self._line(f"{stage:<9} warning: {row['message']}")
@@ -87,18 +88,6 @@ class ProgressWatch:
 
     def _line(self, text: str) -> None:
         click.echo(text, err=True)
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person says them: 0.4 s, 12 s, 3 min 05 s, 2 h 10 min."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
 def print_json(value: Any) -> None:

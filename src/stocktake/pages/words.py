@@ -47,7 +47,7 @@ def between(estimate: Any, kind: str = "number", digits: int = 2) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """A duration: 0.4 s, 12 s, 3 min 20 s, 2 h 5 min."""
+    """A duration: 0.4 s, 12 s, 3 min 20 s, 2 h 05 min."""
     if value is None:
         return MISSING
     if value < 9.95:
@@ -56,8 +56,8 @@ def seconds(value: float | None) -> str:
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
 def size(value: float | None) -> str:

@@ -1,15 +1,5 @@
-import pytest
-
 from stocktake.cli import show
 from stocktake.runs.folder import RunFolder
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.42, "0.4 s"), (12.3, "12 s"), (185, "3 min 05 s"), (7800, "2 h 10 min")],
-)
-def test_durations_are_said_as_people_say_them(seconds, text):
-    assert show.duration(seconds) == text
 
 
 def test_long_values_are_counted(capsys):
