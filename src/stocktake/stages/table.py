@@ -54,7 +54,7 @@ DATA = ("photos", "split")
 STAGES = (
     Stage("paint", (), "source", "Paint bin photos with known counts."),
     Stage("ingest", (), "photos", "Bring photos and counts into Parquet shards."),
-    Stage("explore", ("photos",), "facts", "Say what the data is like."),
+    Stage("explore", ("photos",), "facts", "Say what the data is like.", version=2),
     Stage("split", ("photos",), "split", "Give every photo a fold; siblings stay together."),
     Stage("tune", DATA, "study", "Search for better training settings.", is_driver=True),
     Stage("train", DATA, "checkpoint", "Fit a counter."),

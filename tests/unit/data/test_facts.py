@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from stocktake.data import facts
+from stocktake.data import facts, summaries
 from stocktake.errors import DataError
 from stocktake.schema import photos as schema
 
@@ -54,7 +54,7 @@ def test_sizes_have_summary_and_histogram(found):
     assert found["width_px"]["max"] == 800
     assert found["aspect"]["median"] == 2
     assert sum(found["width_px"]["histogram"]["photos"]) == 6
-    assert len(found["width_px"]["histogram"]["edges"]) == facts.BINS + 1
+    assert len(found["width_px"]["histogram"]["edges"]) == summaries.BINS + 1
 
 
 def test_sums_that_differ_from_the_count_are_listed(found):
@@ -74,7 +74,7 @@ def test_unknown_items_are_not_taken_for_empty_bins(found):
 
 def test_missing_sizes_are_counted(found):
     assert found["sizes"]["width_in"] == {
-        **facts.measured(np.full(5, 2.0)),
+        **summaries.measured(np.full(5, 2.0), has_tail=True),
         "missing": 0,
     }
     assert found["sizes"]["weight_lb"] == {"n": 0, "missing": 5}
@@ -86,8 +86,16 @@ def test_siblings_are_told_with_what_happened(found):
     assert found["siblings"]["pairs_by_change"] == {"-1": 1}
 
 
-def test_large_numbers_are_gathered():
-    assert facts.whole([1, 30, 31, 209])["times"] == {"1": 1, "30+": 3}
+def test_what_happened_and_what_is_suspicious_is_told(found):
+    assert found["moves"]["kinds"]["pick"]["pairs"] == found["moves"]["pairs"] == 1
+    assert found["suspects"]["by_reason"]["sum-differs"] == 1
+    assert found["fullness"]["empty"] == {"photos": 1, "shown": ["00010"]}
+
+
+def test_equal_photos_of_different_counts_are_suspicious():
+    twins = facts.of_photos(ROWS, [], twins=[["00020", "00040"], ["00001", "00040"]])["suspects"]
+
+    assert twins["by_reason"]["twins-differ"] == 1
 
 
 def test_samples_are_the_same_for_a_seed_and_sorted():
