@@ -37,6 +37,8 @@ class Look:
     """Variance of the Laplacian of luma, 0 to 255, at SIDE_PX; low for a blurred or bare photo."""
     luma: float
     """Mean luma (ITU-R BT.601, of gamma-coded values), 0 black to 1 white."""
+    contrast: float
+    """Standard deviation of luma, 0 to 0.5."""
     dark: float
     """Share of pixels clipped at black."""
     bright: float
@@ -76,12 +78,15 @@ def look_at(photo_id: str, jpeg: bytes, *, pixels: int, seed: int) -> Look:
     small = shrunk(decode_near(jpeg, at_least_px=SIDE_PX))
     luma = np.asarray(small.convert("L"))  # (H, W)
     often = np.bincount(luma.ravel(), minlength=256)
+    levels = np.arange(256) / 255
+    mean = float(often @ levels) / luma.size
     rgb = np.asarray(small)  # (H, W, 3)
     return Look(
         photo_id=photo_id,
         size_bytes=len(jpeg),
         sharpness=sharpness(luma),
-        luma=float(often @ np.arange(256)) / luma.size / 255,
+        luma=mean,
+        contrast=float(np.sqrt(often @ (levels - mean) ** 2 / luma.size)),
         dark=float(often[: DARK + 1].sum() / luma.size),
         bright=float(often[BRIGHT:].sum() / luma.size),
         digest=blake2b(rgb.data, digest_size=16).digest(),

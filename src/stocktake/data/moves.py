@@ -130,14 +130,14 @@ def summary(moves: Sequence[Move]) -> dict[str, Any]:
 
 
 def _by_change(moves: Sequence[Move]) -> dict[str, int]:
-    """Pairs by change of the count, as in -2, +1; changes beyond SINGLE_TO are gathered."""
+    """Pairs by change of the count, as in -2, -1, 0, +1, without gaps; SINGLE_TO gathers larger."""
     often = Counter(
         min(max(move.counts[1] - move.counts[0], -SINGLE_TO), SINGLE_TO) for move in moves
     )
     ends = {-SINGLE_TO: f"≤-{SINGLE_TO}", SINGLE_TO: f"≥+{SINGLE_TO}"}
     return {
-        ends.get(change, f"{change:+d}" if change else "0"): pairs
-        for change, pairs in sorted(often.items())
+        ends.get(change, f"{change:+d}" if change else "0"): often[change]
+        for change in range(min(often, default=0), max(often, default=-1) + 1)
     }
 
 

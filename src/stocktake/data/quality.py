@@ -22,15 +22,16 @@ def of_looks(looks: Sequence[Look]) -> dict[str, Any]:
     how many are bad by a measure that does not depend on how many are looked at.
     """
     ids = [look.photo_id for look in looks]
-    sharpness, luma, dark, bright = (
+    sharpness, luma, contrast, dark, bright = (
         np.array([getattr(look, name) for look in looks], dtype=np.float64)
-        for name in ("sharpness", "luma", "dark", "bright")
+        for name in ("sharpness", "luma", "contrast", "dark", "bright")
     )
     return {
         "photos": len(looks),
         "side_px": SIDE_PX,
         "sharpness": measured(sharpness, has_tail=True),
         "luma": measured(luma),
+        "contrast": measured(contrast),
         "dark": {"luma_to": DARK, **measured(dark, has_tail=True), **_clipped(dark)},
         "bright": {"luma_from": BRIGHT, **measured(bright, has_tail=True), **_clipped(bright)},
         "blurred": _far_below(sharpness),

@@ -21,6 +21,8 @@ FENCE_IQR = 1.5
 def measured(values: NDArray[Any], *, has_tail: bool = False) -> dict[str, Any]:
     """Summary and histogram of something measured; the histogram has BINS equal bars.
 
+    Where all values are the same, the histogram is one bar without a width.
+
     Args:
         values: any number of numbers.
         has_tail: let the bars end at the 99th percentile; the last one takes what lies above,
@@ -30,7 +32,10 @@ def measured(values: NDArray[Any], *, has_tail: bool = False) -> dict[str, Any]:
         return {"n": 0}
     low, middle, high = np.percentile(values, [5, 50, 95])
     end = np.percentile(values, TAIL_PERCENT) if has_tail else values.max()
-    photos, edges = np.histogram(np.minimum(values, end), bins=BINS)
+    if values.min() == end:  # NumPy would make room around it
+        photos, edges = np.array([len(values)]), np.array([end, end])
+    else:
+        photos, edges = np.histogram(np.minimum(values, end), bins=BINS)
     histogram = {"edges": [rounded(edge) for edge in edges], "photos": photos.tolist()}
     if has_tail:
         histogram["beyond"] = int((values > end).sum())

@@ -122,6 +122,7 @@ def colours(stages: Stages) -> dict[str, Any] | None:
         "rows": rows[:MOST_COUNTS],
         "left_out": max(len(rows) - MOST_COUNTS, 0),
         "space": found["space"],
+        "names": found["names"],
         "photos": found["photos_per_count"],
     }
 
@@ -154,32 +155,20 @@ def dimensions(stages: Stages) -> dict[str, Any]:
         edges, photos = measure["histogram"]["edges"], measure["histogram"]["photos"]
         label = f"{title}, {unit}" if unit else title
         drawn.append(
-            {"svg": page.safe(_histogram(f"size-{key}", edges, photos, label, told)), "told": told}
+            {
+                "svg": page.safe(
+                    plots.histogram(f"size-{key}", edges, photos, xlabel=label, told=told)
+                ),
+                "told": told,
+            }
         )
     rows = [{"title": title, "unit": unit, **facts[key]} for key, title, unit in MEASURES]
     return {"plots": drawn, "rows": rows, "file": facts["photo_bytes"]}
 
 
-def _histogram(name: str, edges: Any, photos: Any, label: str, told: str) -> str:
-    """A histogram; one of equal values is a single bar that says so."""
-    if edges[0] == edges[-1]:
-        return plots.bars(name, {f"{edges[0]:g}": sum(photos)}, xlabel=label, told=told)
-    return plots.histogram(name, edges, photos, xlabel=label, told=told)
-
-
 def held(stages: Stages) -> dict[str, Any]:
     """What the records say of items, products and siblings."""
-    facts = facts_of(stages)
-    sizes = [
-        {"title": title, "unit": unit, **facts["sizes"][key]}
-        for key, title, unit in (
-            ("length_in", "length", "in"),
-            ("width_in", "width", "in"),
-            ("height_in", "height", "in"),
-            ("weight_lb", "weight", "lb"),
-        )
-    ]
-    return {"facts": facts, "sizes": [row for row in sizes if row["n"]]}
+    return {"facts": facts_of(stages)}
 
 
 def folds(stages: Stages) -> dict[str, Any]:
@@ -228,8 +217,12 @@ def gathered(
 
 
 def facts_of(stages: Stages) -> dict[str, Any]:
-    """explore's facts.json. Raises DataError if it cannot be read."""
-    return dict(read_json(stages["explore"].artifact("facts.json"), "explore"))
+    """explore's facts.json. Raises DataError if it cannot be read or is of another format."""
+    from stocktake.schema import facts as schema
+
+    found = dict(read_json(stages["explore"].artifact("facts.json"), "explore"))
+    schema.check(found)
+    return found
 
 
 def read_json(path: Path, stage: str) -> Any:

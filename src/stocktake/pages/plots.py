@@ -61,27 +61,39 @@ LABELLED_BARS = 13
 """Above this many bars numbers on them would touch."""
 
 
-def bars(name: str, amounts: dict[str, int], *, xlabel: str, told: str) -> str:
+def bars(
+    name: str,
+    amounts: dict[str, int],
+    *,
+    xlabel: str,
+    told: str,
+    ylabel: str = "photos",
+    size_in: tuple[float, float] = SIZE_IN,
+) -> str:
     """Bars with their numbers on top: `amounts` by label, in order."""
 
     def draw(axes: "Axes") -> None:
         drawn = axes.bar(list(amounts), list(amounts.values()), color=MODEL, width=0.72)
-        if len(amounts) <= LABELLED_BARS:
+        if len(amounts) <= LABELLED_BARS * size_in[0] / SIZE_IN[0]:
             axes.bar_label(drawn, fmt="{:,.0f}", padding=2, color=SOFT, fontsize=TEXT_PT - 1)
-        else:
+        if len(amounts) > LABELLED_BARS:
             every = -(-len(amounts) // LABELLED_BARS)
             axes.set_xticks(range(0, len(amounts), every))
-        axes.set(xlabel=xlabel, ylabel="photos")
+        axes.set(xlabel=xlabel, ylabel=ylabel)
         axes.set_ylim(0, 1.1 * max(amounts.values(), default=1) or 1)
         _thousands(axes)
 
-    return _draw(name, draw, told=told)
+    return _draw(name, draw, told=told, size_in=size_in)
 
 
 def histogram(
     name: str, edges: Sequence[float], photos: Sequence[int], *, xlabel: str, told: str
 ) -> str:
-    """Bars of equal width between `edges`, in a small plot."""
+    """Bars of equal width between `edges`, in a small plot; equal values are one bar."""
+    if edges[0] == edges[-1]:
+        return bars(
+            name, {f"{edges[0]:g}": sum(photos)}, xlabel=xlabel, told=told, size_in=SMALL_IN
+        )
 
     def draw(axes: "Axes") -> None:
         axes.stairs(photos, edges, fill=True, color=MODEL)

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from stocktake.errors import StocktakeError
 from stocktake.pages import (
     data_sections,
+    explore_sections,
     model_sections,
     page,
     run_sections,
@@ -62,7 +63,13 @@ SECTIONS = (
     Section("samples", "Samples", "Data", ("explore",), data_sections.samples),
     Section("colours", "Dominant colours", "Data", ("explore",), data_sections.colours),
     Section("dimensions", "Dimensions", "Data", ("explore",), data_sections.dimensions),
+    Section("quality", "Sharpness and exposure", "Data", ("explore",), explore_sections.quality),
+    Section("duplicates", "Equal photos", "Data", ("explore",), explore_sections.duplicates),
     Section("held", "What the bins hold", "Data", ("explore",), data_sections.held),
+    Section("items", "Items on record", "Data", ("explore",), explore_sections.items),
+    Section("fullness", "Empty and full bins", "Data", ("explore",), explore_sections.fullness),
+    Section("moves", "Between siblings", "Data", ("explore",), explore_sections.moves),
+    Section("suspects", "Suspicious counts", "Data", ("explore",), explore_sections.suspects),
     Section("folds", "Folds", "Data", ("split",), data_sections.folds),
     Section("timings", "Stages and times", "Run", (), run_sections.timings),
     Section("warnings", "Warnings", "Run", (), run_sections.warnings),

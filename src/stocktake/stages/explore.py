@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from stocktake.data.looks import Look, Unseen
     from stocktake.store.shards import PhotoShards
 
-THUMBNAIL_PX = 160
-"""Long side of the small pictures."""
+SAMPLE_PX = 160
+"""Long side of the sample pictures."""
+PICTURE_PX = 240
+"""Long side of the pictures worth a look: large enough to see blur."""
 THUMBNAIL_QUALITY = 80
 
 PACE = ("workers",)
@@ -121,7 +123,8 @@ def explore(*, photos: RunFolder, settings: ExploreSettings, run: RunFolder) -> 
     found["colours"] = _colours(seen, settings)
     samples = facts.sample(rows, per_count=settings.samples_per_count, seed=settings.seed)
     found["samples"] = _write_samples(shards, samples, run)
-    found["pictures"] = _write_pictures(shards, _worth_a_look(found, settings.pictures), run)
+    wanted = sorted(_worth_a_look(found, settings.pictures))
+    found["pictures"] = _write_small(shards, wanted, run=run, folder="pictures", side_px=PICTURE_PX)
     text = json.dumps(found, indent=2, ensure_ascii=False)
     run.artifact("facts.json").write_text(text + "\n", encoding="utf-8")
     if seen.unseen:
@@ -219,18 +222,15 @@ def _write_samples(
 ) -> dict[str, list[str]]:
     """Small pictures of the samples, as samples/COUNT/ID.jpg; ids of those written."""
     return {
-        str(count): _write_small(shards, photo_ids, f"samples/{count}", run)
+        str(count): _write_small(
+            shards, photo_ids, run=run, folder=f"samples/{count}", side_px=SAMPLE_PX
+        )
         for count, photo_ids in samples.items()
     }
 
 
-def _write_pictures(shards: "PhotoShards", photo_ids: Iterable[str], run: RunFolder) -> list[str]:
-    """Small pictures of the photos worth a look, as pictures/ID.jpg; ids of those written."""
-    return sorted(_write_small(shards, photo_ids, "pictures", run))
-
-
 def _write_small(
-    shards: "PhotoShards", photo_ids: Iterable[str], folder: str, run: RunFolder
+    shards: "PhotoShards", photo_ids: Iterable[str], *, run: RunFolder, folder: str, side_px: int
 ) -> list[str]:
     """Small pictures of those that can be decoded; the pass has told of the others."""
     from stocktake.errors import DataError
@@ -239,10 +239,10 @@ def _write_small(
     written = []
     for photo_id in photo_ids:
         try:
-            small = decode_near(shards.jpegs([photo_id])[0], at_least_px=THUMBNAIL_PX)
+            small = decode_near(shards.jpegs([photo_id])[0], at_least_px=side_px)
         except DataError:
             continue
-        small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))
+        small.thumbnail((side_px, side_px))
         made = io.BytesIO()
         small.save(made, "JPEG", quality=THUMBNAIL_QUALITY)
         run.artifact(f"{folder}/{photo_id}.jpg").write_bytes(made.getvalue())

@@ -48,6 +48,7 @@ def test_exposure_is_mean_luma_and_what_is_clipped():
 
     assert (found.dark, found.bright) == (pytest.approx(0.20), pytest.approx(0.05))
     assert found.luma == pytest.approx((0.75 * 128 + 0.05 * 255) / 255, abs=1e-6)
+    assert found.contrast == pytest.approx(np.asarray(photo.convert("L")).std() / 255, abs=1e-6)
 
 
 def test_large_photos_are_looked_at_small_and_small_ones_as_they_are():

@@ -6,7 +6,7 @@ from stocktake.data.looks import Look
 
 
 def look(photo_id: str, **more: float) -> Look:
-    given = {"sharpness": 400.0, "luma": 0.5, "dark": 0.0, "bright": 0.0} | more
+    given = {"sharpness": 400.0, "luma": 0.5, "contrast": 0.2, "dark": 0.0, "bright": 0.0} | more
     return Look(
         photo_id=photo_id,
         size_bytes=1,

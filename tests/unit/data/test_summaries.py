@@ -22,6 +22,13 @@ def test_the_last_bar_takes_a_long_tail():
     assert histogram["beyond"] == 10
 
 
+def test_equal_values_are_one_bar():
+    for has_tail in (False, True):
+        histogram = summaries.measured(np.full(7, 224), has_tail=has_tail)["histogram"]
+
+        assert (histogram["edges"], histogram["photos"]) == ([224, 224], [7])
+
+
 def test_of_no_values_only_that_is_said():
     assert summaries.measured(np.array([])) == {"n": 0}
     assert summaries.whole(np.array([], dtype=np.int64)) == {"n": 0}

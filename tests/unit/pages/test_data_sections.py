@@ -122,7 +122,7 @@ def test_colours_have_swatch_name_and_share(stages):
 @pytest.mark.parametrize("hex", ["red; background: url(//x)", "#12345", "#1234567", "url(#a)"])
 def test_a_colour_that_is_none_does_not_reach_a_style(facts_changed, hex):
     row = {"hex": hex, "name": "red", "share": 0.5}
-    colours = {"space": "s", "photos_per_count": 1, "by_count": {"1": [row]}}
+    colours = {"space": "s", "names": "n", "photos_per_count": 1, "by_count": {"1": [row]}}
 
     with pytest.raises(DataError, match="expected one like"):
         data_sections.colours(facts_changed(colours=colours))
@@ -136,8 +136,11 @@ def test_dimensions_have_a_plot_and_a_line_each(stages):
     assert "width / height" in page.render("dimensions.html", **facts)
 
 
-def test_photos_of_one_size_are_one_bar_that_names_it():
-    assert ">224</text>" in data_sections._histogram("one", [224.0, 224.0], [9], "width", "told")
+def test_facts_of_another_format_are_to_be_made_again(facts_changed):
+    with pytest.raises(
+        DataError, match=r"has format facts/1, expected facts/\d; run explore again"
+    ):
+        data_sections.dimensions(facts_changed(format="facts/1"))
 
 
 def test_what_bins_hold_is_told_with_siblings_and_doubtful_records(facts_changed):

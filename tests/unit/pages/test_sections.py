@@ -95,7 +95,9 @@ def test_the_same_damage_is_told_once_for_all_it_costs(stages):
     [
         (
             "explore/artifacts/facts.json",
-            "Samples, Dominant colours, Dimensions, What the bins hold",
+            "Samples, Dominant colours, Dimensions, Sharpness and exposure, Equal photos,"
+            " What the bins hold, Items on record, Empty and full bins, Between siblings,"
+            " Suspicious counts",
         ),
         ("ingest/artifacts/rejects.parquet", "Rejects"),
         ("serve/artifacts/answers.json", "Over HTTP"),
