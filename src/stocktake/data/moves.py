@@ -120,9 +120,7 @@ def summary(moves: Sequence[Move]) -> dict[str, Any]:
             for kind in KINDS
         },
         "by_change": _by_change(moves),
-        "products_in_common": _tally(
-            min(move.in_common, SINGLE_TO) for move in moves if move.kind != "unknown"
-        ),
+        "products_in_common": _tally(move.in_common for move in moves if move.kind != "unknown"),
         "same_count": rounded(
             sum(move.counts[0] == move.counts[1] for move in moves) / max(len(moves), 1)
         ),
@@ -142,5 +140,9 @@ def _by_change(moves: Sequence[Move]) -> dict[str, int]:
 
 
 def _tally(values: Iterable[int]) -> dict[str, int]:
-    often = sorted(Counter(values).items())
-    return {f"{value}+" if value == SINGLE_TO else str(value): n for value, n in often}
+    """How often each value occurs, without gaps; SINGLE_TO gathers larger ones."""
+    often = Counter(min(value, SINGLE_TO) for value in values)
+    return {
+        f"{value}+" if value == SINGLE_TO else str(value): often[value]
+        for value in range(min(often, default=0), max(often, default=-1) + 1)
+    }

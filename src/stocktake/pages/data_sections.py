@@ -147,11 +147,13 @@ def dimensions(stages: Stages) -> dict[str, Any]:
     drawn = []
     for key, title, unit in MEASURES:
         measure = facts[key]
-        told = (
-            f"{title.capitalize()} of {measure['n']} photos, from {measure['min']:g} to"
-            f" {measure['max']:g} {unit}".rstrip()
-            + f"; half are under {measure['median']:g}."
+        spread = (
+            f"all {measure['min']:g} {unit}".rstrip()
+            if measure["min"] == measure["max"]
+            else f"from {measure['min']:g} to {measure['max']:g} {unit}".rstrip()
+            + f"; half are under {measure['median']:g}"
         )
+        told = f"{title.capitalize()} of {measure['n']:,} photos, {spread}."
         edges, photos = measure["histogram"]["edges"], measure["histogram"]["photos"]
         label = f"{title}, {unit}" if unit else title
         drawn.append(

@@ -14,19 +14,19 @@ SHOWN = 6
 PAIRS = 3
 """Pairs of siblings of one kind."""
 PICTURE_PX = 240
-MOST_BARS = 12
+MOST_BARS = 10
 """Whole numbers that get a bar each; larger ones are gathered."""
 ROWS = 50
 """Rows of a table behind a fold."""
 
 SIZES = (
-    ("length_in", "a piece: length", "in"),
-    ("width_in", "width", "in"),
-    ("height_in", "height", "in"),
-    ("volume_in3", "volume", "in³"),
-    ("weight_lb", "weight", "lb"),
-    ("volume_in3_per_photo", "a whole bin: volume", "in³"),
-    ("weight_lb_per_photo", "weight", "lb"),
+    ("length_in", "piece, length", "in"),
+    ("width_in", "piece, width", "in"),
+    ("height_in", "piece, height", "in"),
+    ("volume_in3", "piece, volume", "in³"),
+    ("weight_lb", "piece, weight", "lb"),
+    ("volume_in3_per_photo", "whole bin, volume", "in³"),
+    ("weight_lb_per_photo", "whole bin, weight", "lb"),
 )
 
 
@@ -86,9 +86,10 @@ def moves(stages: Stages) -> dict[str, Any] | None:
         return None
     pictures = _pictures(stages)
     changes = found["by_change"]
+    same = f"{found['same_count']:.1%} keep" if found["same_count"] else "none keeps"
     told = (
         f"Change of the count from a photo to its next sibling, {found['pairs']:,} pairs;"
-        f" {found['same_count']:.1%} keep the count."
+        f" {same} the count."
     )
     drawn = [
         _bars("moves", changes, xlabel="change of the count", ylabel="pairs", told=told),

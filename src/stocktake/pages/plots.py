@@ -81,6 +81,8 @@ def bars(
             axes.set_xticks(range(0, len(amounts), every))
         axes.set(xlabel=xlabel, ylabel=ylabel)
         axes.set_ylim(0, 1.1 * max(amounts.values(), default=1) or 1)
+        if len(amounts) == 1:
+            axes.set_xlim(-2, 2)  # a bar, not a wall
         _thousands(axes)
 
     return _draw(name, draw, told=told, size_in=size_in)

@@ -136,6 +136,15 @@ def test_dimensions_have_a_plot_and_a_line_each(stages):
     assert "width / height" in page.render("dimensions.html", **facts)
 
 
+def test_photos_of_one_size_are_one_bar_that_names_it(facts_changed):
+    one = {"edges": [224.0, 224.0], "photos": [58]}
+    width = {"n": 58, "min": 224.0, "median": 224.0, "max": 224.0, "histogram": one}
+    facts = data_sections.dimensions(facts_changed(width_px=width))
+
+    assert facts["plots"][0]["told"] == "Width of 58 photos, all 224 px."
+    assert ">224</text>" in facts["plots"][0]["svg"]
+
+
 def test_facts_of_another_format_are_to_be_made_again(facts_changed):
     with pytest.raises(
         DataError, match=r"has format facts/1, expected facts/\d; run explore again"
