@@ -4,12 +4,15 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
 
 from stocktake.schema import bundles
+from stocktake.schema import photos as photos_schema
 from stocktake.schema.bundles import Bundle
 
 SIDE_PX = 32
@@ -132,3 +135,29 @@ class Bucket:
 @pytest.fixture
 def bucket(tmp_path: Path) -> Bucket:
     return Bucket(tmp_path / "bucket")
+
+
+def row_of(photo_id: str, count: int, quantities: dict[str, int], **more: Any) -> dict[str, Any]:
+    sizes = {key: more.pop(key) for key in ("height_in", "length_in", "weight_lb") if key in more}
+    items = [
+        {"asin": asin, "quantity": n, "width_in": 2.0, **sizes} for asin, n in quantities.items()
+    ]
+    made: dict[str, Any] = {"photo_id": photo_id, "count": count, "items": items}
+    made |= {"width_px": 400, "height_px": 200, "source": "k", "jpeg": b""}
+    return made | {"sha256": f"of {photo_id}"} | more
+
+
+@pytest.fixture(scope="session")
+def photo_row() -> Callable[..., dict[str, Any]]:
+    """Makes one row: id, count, quantities by ASIN; sizes of every item and any column by name."""
+    return row_of
+
+
+@pytest.fixture(scope="session")
+def table_of() -> Callable[..., pa.Table]:
+    """Makes a table of such rows, without the jpeg column."""
+
+    def make(*rows: dict[str, Any]) -> pa.Table:
+        return pa.Table.from_pylist(list(rows), schema=photos_schema.SCHEMA).drop_columns(["jpeg"])
+
+    return make

@@ -44,7 +44,7 @@ class Look:
     bright: float
     """Share of pixels clipped at white."""
     digest: bytes
-    """Of the small photo's pixels: those of equal photos are equal."""
+    """Of the small photo's luma: those of equal photos are equal."""
     pixels: NDArray[np.uint8]
     """uint8 (P, 3), RGB, from random places."""
 
@@ -89,7 +89,7 @@ def look_at(photo_id: str, jpeg: bytes, *, pixels: int, seed: int) -> Look:
         contrast=float(np.sqrt(often @ (levels - mean) ** 2 / luma.size)),
         dark=float(often[: DARK + 1].sum() / luma.size),
         bright=float(often[BRIGHT:].sum() / luma.size),
-        digest=blake2b(rgb.data, digest_size=16).digest(),
+        digest=blake2b(luma.data, digest_size=16).digest(),
         pixels=some_pixels(rgb, pixels, seed=[seed, zlib.crc32(photo_id.encode())]),
     )
 
@@ -100,7 +100,7 @@ def shrunk(photo: Image.Image) -> Image.Image:
     if by >= 1:
         return photo
     width_px, height_px = (max(round(side * by), 1) for side in photo.size)
-    return photo.resize((width_px, height_px), Image.Resampling.BILINEAR)
+    return photo.resize((width_px, height_px), Image.Resampling.BOX)
 
 
 def sharpness(luma: NDArray[np.uint8]) -> float:
@@ -126,23 +126,32 @@ def look_at_all(
         seed: of the pixels' places.
     """
 
-    def one(photo_id: str) -> Look | Unseen:
-        size_bytes = None
-        try:
-            (jpeg,) = shards.jpegs([photo_id])
-            size_bytes = len(jpeg)
-            return look_at(photo_id, jpeg, pixels=pixels_of.get(photo_id, 0), seed=seed)
-        except DataError as err:
-            return Unseen(photo_id=photo_id, size_bytes=size_bytes, error=str(err))
-
     begun: deque[Future[Look | Unseen]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="look") as pool:
         try:
-            for photo_id in shards.photo_ids:
-                begun.append(pool.submit(one, photo_id))
-                if len(begun) > WAITING * workers:
-                    yield begun.popleft().result()
+            for photo_ids, read in shards.groups():
+                try:
+                    jpegs = read()
+                except DataError as err:
+                    while begun:
+                        yield begun.popleft().result()
+                    yield from (
+                        Unseen(photo_id=i, size_bytes=None, error=str(err)) for i in photo_ids
+                    )
+                    continue
+                for photo_id, jpeg in zip(photo_ids, jpegs, strict=True):
+                    pixels = pixels_of.get(photo_id, 0)
+                    begun.append(pool.submit(_try, photo_id, jpeg, pixels=pixels, seed=seed))
+                    if len(begun) > WAITING * workers:
+                        yield begun.popleft().result()
             while begun:
                 yield begun.popleft().result()
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _try(photo_id: str, jpeg: bytes, *, pixels: int, seed: int) -> Look | Unseen:
+    try:
+        return look_at(photo_id, jpeg, pixels=pixels, seed=seed)
+    except DataError as err:
+        return Unseen(photo_id=photo_id, size_bytes=len(jpeg), error=str(err))

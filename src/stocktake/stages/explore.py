@@ -3,7 +3,8 @@
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -122,9 +123,8 @@ def explore(*, photos: RunFolder, settings: ExploreSettings, run: RunFolder) -> 
     }
     found["colours"] = _colours(seen, settings)
     samples = facts.sample(rows, per_count=settings.samples_per_count, seed=settings.seed)
-    found["samples"] = _write_samples(shards, samples, run)
-    wanted = sorted(_worth_a_look(found, settings.pictures))
-    found["pictures"] = _write_small(shards, wanted, run=run, folder="pictures", side_px=PICTURE_PX)
+    worth = _worth_a_look(found, settings.pictures)
+    found["samples"], found["pictures"] = _write_pictures(shards, samples, worth, run=run)
     text = json.dumps(found, indent=2, ensure_ascii=False)
     run.artifact("facts.json").write_text(text + "\n", encoding="utf-8")
     if seen.unseen:
@@ -217,37 +217,54 @@ def _worth_a_look(found: Mapping[str, Any], most: int) -> list[str]:
     return list(dict.fromkeys(ids))
 
 
-def _write_samples(
-    shards: "PhotoShards", samples: Mapping[int, list[str]], run: RunFolder
-) -> dict[str, list[str]]:
-    """Small pictures of the samples, as samples/COUNT/ID.jpg; ids of those written."""
-    return {
-        str(count): _write_small(
-            shards, photo_ids, run=run, folder=f"samples/{count}", side_px=SAMPLE_PX
-        )
-        for count, photo_ids in samples.items()
-    }
+def _write_pictures(
+    shards: "PhotoShards", samples: Mapping[int, list[str]], worth: Iterable[str], *, run: RunFolder
+) -> tuple[dict[str, list[str]], list[str]]:
+    """Small pictures as samples/COUNT/ID.jpg and pictures/ID.jpg; ids of those written.
+
+    Those that cannot be decoded are left out: the pass has told of them.
+    """
+    wanted: dict[str, list[tuple[str, int]]] = {}
+    for count, photo_ids in samples.items():
+        for photo_id in photo_ids:
+            wanted.setdefault(photo_id, []).append((f"samples/{count}", SAMPLE_PX))
+    for photo_id in worth:
+        wanted.setdefault(photo_id, []).append(("pictures", PICTURE_PX))
+    folders = [*(f"samples/{count}" for count in samples), "pictures"]
+    written: dict[str, list[str]] = {folder: [] for folder in folders}
+    for photo_id, jpeg in _files_of(shards, wanted):
+        for folder, side_px in wanted[photo_id]:
+            small = _small(jpeg, side_px)
+            if small is not None:
+                run.artifact(f"{folder}/{photo_id}.jpg").write_bytes(small)
+                written[folder].append(photo_id)
+    return {str(count): written[f"samples/{count}"] for count in samples}, written["pictures"]
 
 
-def _write_small(
-    shards: "PhotoShards", photo_ids: Iterable[str], *, run: RunFolder, folder: str, side_px: int
-) -> list[str]:
-    """Small pictures of those that can be decoded; the pass has told of the others."""
+def _files_of(shards: "PhotoShards", wanted: Container[str]) -> Iterator[tuple[str, bytes]]:
+    """Files of some photos in order; only row groups that hold one are read."""
+    from stocktake.errors import DataError
+
+    for photo_ids, read in shards.groups():
+        if not any(photo_id in wanted for photo_id in photo_ids):
+            continue
+        with suppress(DataError):
+            yield from (pair for pair in zip(photo_ids, read(), strict=True) if pair[0] in wanted)
+
+
+def _small(jpeg: bytes, side_px: int) -> bytes | None:
+    """The photo as a JPEG with that long side at most; None if it cannot be decoded."""
     from stocktake.errors import DataError
     from stocktake.imaging.decode import decode_near
 
-    written = []
-    for photo_id in photo_ids:
-        try:
-            small = decode_near(shards.jpegs([photo_id])[0], at_least_px=side_px)
-        except DataError:
-            continue
-        small.thumbnail((side_px, side_px))
-        made = io.BytesIO()
-        small.save(made, "JPEG", quality=THUMBNAIL_QUALITY)
-        run.artifact(f"{folder}/{photo_id}.jpg").write_bytes(made.getvalue())
-        written.append(photo_id)
-    return written
+    try:
+        small = decode_near(jpeg, at_least_px=side_px)
+    except DataError:
+        return None
+    small.thumbnail((side_px, side_px))
+    made = io.BytesIO()
+    small.save(made, "JPEG", quality=THUMBNAIL_QUALITY)
+    return made.getvalue()
 
 
 def _result(found: Mapping[str, Any]) -> ExploreResult:

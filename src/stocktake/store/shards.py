@@ -10,7 +10,7 @@ import shutil
 import struct
 import threading
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -192,6 +192,18 @@ class PhotoShards:
             found.append(self._parts[part].jpeg(place - self._starts[part]))
         return found
 
+    def groups(self) -> Iterator[tuple[list[str], Callable[[], list[bytes]]]]:
+        """All photos in order, a row group at a time: ids, and a call that reads their files.
+
+        For one pass over everything: unlike `jpegs` it keeps no part of the files in memory. The
+        call raises DataError if that group is damaged; the other groups can still be read.
+        """
+        start = 0
+        for part in self._parts:
+            for size, read in part.groups():
+                yield self._photo_ids[start : start + size], read
+                start += size
+
 
 class _Part:
     """One shard file; learns where a row group's photos lie when one of them is first asked for."""
@@ -223,6 +235,19 @@ class _Part:
             with self._lock:
                 column = self._column(group)
             yield from pc.binary_length(column).to_pylist()
+
+    def groups(self) -> Iterator[tuple[int, Callable[[], list[bytes]]]]:
+        """Photos in each row group, and a call that reads them past the memory map."""
+        with self._read(
+            lambda: pq.ParquetFile(self._path, page_checksum_verification=True)
+        ) as file:
+            for group in range(file.metadata.num_row_groups):
+
+                def read(group: int = group) -> list[bytes]:
+                    found = self._read(lambda: file.read_row_group(group, columns=["jpeg"]))
+                    return list(found["jpeg"].to_pylist())
+
+                yield file.metadata.row_group(group).num_rows, read
 
     def jpeg(self, row: int) -> bytes:
         """The photo file in that row."""

@@ -101,6 +101,21 @@ def test_all_photos_are_looked_at_in_order_and_bad_ones_are_named(shards, worker
     ] == ["00003"]
 
 
+def test_photos_of_a_damaged_row_group_are_named_and_the_others_looked_at(photo_row, tmp_path):
+    jpegs = [file_of(Image.new("RGB", (40, 30), (i,) * 3), "JPEG") for i in range(150)]
+    with ShardWriter(tmp_path / "photos") as writer:
+        for i, jpeg in enumerate(jpegs):
+            writer.add(photo_row(f"{i:05d}", 1, {}) | {"jpeg": jpeg})
+    path = tmp_path / "photos/part-00000.parquet"
+    path.write_bytes(path.read_bytes().replace(jpegs[20], bytes(len(jpegs[20]))))
+    shards = PhotoShards.open(tmp_path / "photos")
+    found = list(looks.look_at_all(shards, {}, workers=2, seed=0))
+
+    assert [one.photo_id for one in found] == shards.photo_ids
+    assert [isinstance(one, looks.Unseen) for one in found] == [True] * 100 + [False] * 50
+    assert "part-00000.parquet" in found[0].error and found[0].size_bytes is None
+
+
 def test_a_look_that_is_not_wanted_any_more_stops_the_pass(shards):
     begun = looks.look_at_all(shards, {}, workers=2, seed=0)
     next(begun)

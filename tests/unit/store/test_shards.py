@@ -86,6 +86,30 @@ def test_sizes_are_those_of_the_files(tmp_path):
     assert shards.sizes_bytes() == [len(jpeg_of(number)) for number in range(130)]
 
 
+def test_one_pass_gives_every_photo_by_row_groups(tmp_path):
+    shards = write(tmp_path / "photos")
+    groups = [(ids, read()) for ids, read in shards.groups()]
+
+    assert [len(ids) for ids, _ in groups] == [100, 100, 100, 100, 50]
+    assert [photo_id for ids, _ in groups for photo_id in ids] == shards.photo_ids
+    assert [jpeg for _, some in groups for jpeg in some] == [jpeg_of(i) for i in range(450)]
+
+
+def test_a_damaged_group_does_not_cost_the_others_of_a_pass(tmp_path):
+    shards = write(tmp_path / "photos", photos=250)
+    path = tmp_path / "photos/part-00000.parquet"
+    path.write_bytes(path.read_bytes().replace(jpeg_of(150), bytes(len(jpeg_of(150)))))
+    sound = []
+    for ids, read in PhotoShards.open(tmp_path / "photos").groups():
+        try:
+            sound += [len(ids), len(read())]
+        except DataError as err:
+            sound.append(str(err))
+
+    assert sound[:2] == [100, 100] and "part-00000.parquet" in sound[2] and sound[3:] == [50, 50]
+    assert len(shards) == 250
+
+
 def test_threads_may_read_together(tmp_path):
     shards = write(tmp_path / "photos")
     ids = shards.photo_ids
