@@ -56,3 +56,25 @@ def test_no_bin_is_photographed_in_two_folds(ingested, real_photos, tmp_path):
 
     assert len(pairs) > 100
     assert [pair for pair in pairs if len({fold_of[photo_id] for photo_id in pair}) > 1] == []
+
+
+def test_explore_names_every_count_that_its_items_do_not_sum_up_to(ingested, real_photos, tmp_path):
+    """Looked up in the metadata itself, not through our own columns."""
+    job = Job(
+        stage="explore",
+        settings={},
+        inputs={"photos": str(ingested.path)},
+        output=str(tmp_path / "explore"),
+    )
+    run = run_job(job)
+    facts = json.loads(run.artifact("facts.json").read_bytes())
+    differing = set()
+    for file in (real_photos / "metadata").glob("*.json"):
+        record = json.loads(file.read_bytes())
+        total = sum(item["quantity"] for item in record["BIN_FCSKU_DATA"].values())
+        if 1 <= record["EXPECTED_QUANTITY"] <= 5 and total != record["EXPECTED_QUANTITY"]:
+            differing.add(file.stem)
+
+    assert {row["photo_id"] for row in facts["differing_sums"]["shown"]} == differing
+    assert facts["suspects"]["by_reason"]["sum-differs"] == len(differing)
+    assert run.result()["undecodable"] == 0

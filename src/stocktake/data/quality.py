@@ -18,8 +18,8 @@ FAR_FROM_MEDIAN = 4
 def of_looks(looks: Sequence[Look]) -> dict[str, Any]:
     """Sharpness and exposure of N photos, with the most blurred, darkest and brightest of them.
 
-    The worst lists are always the worst of these photos; `blurred`, `dark_photos` and so on say
-    how many are bad by a measure that does not depend on how many are looked at.
+    The lists hold the worst of these photos, however good they are; `blurred`, `too_dark` and
+    `photos_over` say how many are bad.
     """
     ids = [look.photo_id for look in looks]
     sharpness, luma, contrast, dark, bright = (
@@ -38,7 +38,7 @@ def of_looks(looks: Sequence[Look]) -> dict[str, Any]:
         "too_dark": _far_below(luma),
         "most_blurred": _worst(ids, sharpness, name="sharpness"),
         "darkest": _worst(ids, luma, name="luma"),
-        "most_burnt": _worst(ids, -bright, name="bright"),
+        "most_burnt": [one for one in _worst(ids, -bright, name="bright") if one["bright"]],
     }
 
 

@@ -16,6 +16,8 @@ PAIRS = 3
 PICTURE_PX = 240
 MOST_BARS = 10
 """Whole numbers that get a bar each; larger ones are gathered."""
+BURNT = 0.0005
+"""Share burnt white from which a photo is shown for it: less would read 0.0%."""
 ROWS = 50
 """Rows of a table behind a fold."""
 
@@ -122,7 +124,7 @@ def _pair(pictures: Mapping[str, Path], row: Mapping[str, Any]) -> dict[str, Any
 
 REASON_WORDS = {
     "sum-differs": "items do not sum up to the count",
-    "cannot-fit": "items larger than bins are",
+    "cannot-fit": "items too large for a bin, or far larger than in others",
     "items-moved": "items changed between siblings, the count did not",
     "count-moved": "the count changed between siblings, items did not",
     "twins-differ": "equal photos with different counts",
@@ -170,7 +172,7 @@ def quality(stages: Stages) -> dict[str, Any]:
     shelves = [
         ("Most blurred", _with(pictures, found["most_blurred"])),
         ("Darkest", _with(pictures, found["darkest"])),
-        ("Most burnt", _with(pictures, found["most_burnt"])),
+        ("Most burnt", _with(pictures, [r for r in found["most_burnt"] if r["bright"] >= BURNT])),
     ]
     return {
         "found": found,

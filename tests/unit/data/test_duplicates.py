@@ -37,6 +37,7 @@ def test_the_same_file_is_not_told_as_the_same_pixels(three):
     files, rows = three
 
     assert duplicates.same_pixels(rows, {"1": b"d", "2": b"d"}, files.__getitem__) == []
+    assert duplicates.same_pixels(rows, dict.fromkeys("124", b"d"), files.__getitem__) == []
 
 
 def test_only_files_with_equal_small_pictures_are_read_once_each(three):

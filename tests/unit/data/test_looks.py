@@ -51,6 +51,15 @@ def test_exposure_is_mean_luma_and_what_is_clipped():
     assert found.contrast == pytest.approx(np.asarray(photo.convert("L")).std() / 255, abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("grey", "dark", "bright"), [(4, 1, 0), (5, 0, 0), (250, 0, 0), (251, 0, 1)]
+)
+def test_clipping_begins_where_it_is_said_to(grey, dark, bright):
+    found = look(Image.new("RGB", (20, 20), (grey,) * 3))
+
+    assert (found.dark, found.bright) == (dark, bright)
+
+
 def test_large_photos_are_looked_at_small_and_small_ones_as_they_are():
     assert looks.shrunk(noise((900, 450))).size == (448, looks.SIDE_PX)
     assert looks.shrunk(noise((90, 45))).size == (90, 45)

@@ -133,12 +133,18 @@ def test_every_reason_and_kind_has_its_words():
     assert tuple(explore_sections.MOVE_WORDS) == moves.KINDS
 
 
-def test_sharpness_and_exposure_show_the_worst(stages):
+def test_sharpness_and_exposure_show_the_worst(facts_changed):
+    def change(facts):
+        burnt = [{"photo_id": "00003", "bright": 0.02}, {"photo_id": "00004", "bright": 0.0004}]
+        facts["quality"]["most_burnt"] = burnt
+
+    stages = facts_changed(change)
     facts = explore_sections.quality(stages)
 
     assert len(facts["plots"]) == 3
     assert [title for title, _ in facts["shelves"]] == ["Most blurred", "Darkest", "Most burnt"]
     assert all(one["uri"] for _, some in facts["shelves"] for one in some)
+    assert [one["photo_id"] for one in facts["shelves"][2][1]] == ["00003"]
     assert "variance of the Laplacian" in text_of("quality", stages)
 
 
