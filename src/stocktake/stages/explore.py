@@ -1,10 +1,8 @@
 """Explore: say what the data is like, in numbers and in small pictures."""
 
-import io
 import json
 import os
-from collections.abc import Container, Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +19,7 @@ SAMPLE_PX = 160
 """Long side of the sample pictures."""
 PICTURE_PX = 240
 """Long side of the pictures worth a look: large enough to see blur."""
-THUMBNAIL_QUALITY = 80
+
 
 PACE = ("workers",)
 
@@ -220,51 +218,18 @@ def _worth_a_look(found: Mapping[str, Any], most: int) -> list[str]:
 def _write_pictures(
     shards: "PhotoShards", samples: Mapping[int, list[str]], worth: Iterable[str], *, run: RunFolder
 ) -> tuple[dict[str, list[str]], list[str]]:
-    """Small pictures as samples/COUNT/ID.jpg and pictures/ID.jpg; ids of those written.
+    """Small pictures as samples/COUNT/ID.jpg and pictures/ID.jpg; ids of those written."""
+    from stocktake.data import pictures
 
-    Those that cannot be decoded are left out: the pass has told of them.
-    """
     wanted: dict[str, list[tuple[str, int]]] = {}
     for count, photo_ids in samples.items():
         for photo_id in photo_ids:
             wanted.setdefault(photo_id, []).append((f"samples/{count}", SAMPLE_PX))
     for photo_id in worth:
         wanted.setdefault(photo_id, []).append(("pictures", PICTURE_PX))
-    folders = [*(f"samples/{count}" for count in samples), "pictures"]
-    written: dict[str, list[str]] = {folder: [] for folder in folders}
-    for photo_id, jpeg in _files_of(shards, wanted):
-        for folder, side_px in wanted[photo_id]:
-            small = _small(jpeg, side_px)
-            if small is not None:
-                run.artifact(f"{folder}/{photo_id}.jpg").write_bytes(small)
-                written[folder].append(photo_id)
-    return {str(count): written[f"samples/{count}"] for count in samples}, written["pictures"]
-
-
-def _files_of(shards: "PhotoShards", wanted: Container[str]) -> Iterator[tuple[str, bytes]]:
-    """Files of some photos in order; only row groups that hold one are read."""
-    from stocktake.errors import DataError
-
-    for photo_ids, read in shards.groups():
-        if not any(photo_id in wanted for photo_id in photo_ids):
-            continue
-        with suppress(DataError):
-            yield from (pair for pair in zip(photo_ids, read(), strict=True) if pair[0] in wanted)
-
-
-def _small(jpeg: bytes, side_px: int) -> bytes | None:
-    """The photo as a JPEG with that long side at most; None if it cannot be decoded."""
-    from stocktake.errors import DataError
-    from stocktake.imaging.decode import decode_near
-
-    try:
-        small = decode_near(jpeg, at_least_px=side_px)
-    except DataError:
-        return None
-    small.thumbnail((side_px, side_px))
-    made = io.BytesIO()
-    small.save(made, "JPEG", quality=THUMBNAIL_QUALITY)
-    return made.getvalue()
+    written = pictures.write(shards, wanted, lambda folder, name: run.artifact(f"{folder}/{name}"))
+    by_count = {str(count): written.get(f"samples/{count}", []) for count in samples}
+    return by_count, written.get("pictures", [])
 
 
 def _result(found: Mapping[str, Any]) -> ExploreResult:
