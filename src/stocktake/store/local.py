@@ -1,11 +1,13 @@
 """A folder as a Store."""
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from stocktake.errors import DataError, nearest
 from stocktake.store.objects import Entry, Missing, Refused, check_key
+from stocktake.store.tables import whole_file
 
 
 class LocalStore:
@@ -48,6 +50,25 @@ class LocalStore:
         """Whether there is a file of that key."""
         check_key(key)
         return (self._root / key).is_file()
+
+    def write(self, key: str, data: bytes) -> None:
+        """Make or replace the file, whole or not at all.
+
+        Raises:
+            Refused: if the folder does not take it.
+            OSError: if the disk is full.
+        """
+        check_key(key)
+        path = self._root / key
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with whole_file(path) as file:
+                file.write(data)
+        except OSError as err:
+            if err.errno == errno.ENOSPC:
+                raise
+            reason = err.strerror or str(err)
+            raise Refused(f"{self.address}/{key} cannot be written ({reason}); check it") from err
 
     def _walk(self, folder: Path, prefix: str) -> Iterator[Entry]:
         try:
