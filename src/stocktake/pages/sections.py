@@ -64,6 +64,7 @@ SECTIONS = (
     Section("dimensions", "Dimensions", "Data", ("explore",), data_sections.dimensions),
     Section("held", "What the bins hold", "Data", ("explore",), data_sections.held),
     Section("folds", "Folds", "Data", ("split",), data_sections.folds),
+    Section("leaks", "Leaks", "Data", ("split",), data_sections.leaks),
     Section("timings", "Stages and times", "Run", (), run_sections.timings),
     Section("warnings", "Warnings", "Run", (), run_sections.warnings),
     Section("machine", "Machine", "Run", (), run_sections.machine),
