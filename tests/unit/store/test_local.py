@@ -108,3 +108,10 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path):
         LocalStore(tmp_path).write("file/x", b"1")
     with pytest.raises(Refused, match="is not a key"):
         LocalStore(tmp_path).write("../x", b"1")
+
+
+def test_what_a_killed_write_left_is_gone_with_the_next(tmp_path):
+    (tmp_path / ".x.part").write_bytes(b"half")
+    LocalStore(tmp_path).write("x", b"whole")
+
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
