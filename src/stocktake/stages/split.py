@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stocktake.errors import SettingsError
+from stocktake.errors import DataError, SettingsError
 from stocktake.runs import fingerprint
 from stocktake.runs.folder import RunFolder
 
@@ -27,6 +27,8 @@ AUDIT_FORMAT = "audit/1"
 DRAWS, RESAMPLES = 10, 1000
 """Random splits that the audit averages over; resamples behind its intervals."""
 PAIRS_SHOWN = 20
+DECIDING = ("val_frac", "calib_frac", "test_frac", "seed", "kind")
+"""Settings that decide folds: photos move where these are changed, and are meant to."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,6 +133,7 @@ def split(*, photos: RunFolder, settings: SplitSettings, run: RunFolder) -> Spli
     run.artifact("audit.json").write_text(text + "\n", encoding="utf-8")
     sizes = Counter(made.split["group"].to_pylist())
     _warn(made, sizes, audit, run=run)
+    _warn_of_moves(made, settings, run)
     uploaded = _upload(target, made, shards, settings=settings, run=run) if target else 0
     counts_by_fold = folds.tally(made.split)
     if kept:
@@ -165,6 +168,35 @@ def _warn(made: "Folds", sizes: Counter[str], audit: Mapping[str, Any], *, run: 
         run.warn(
             f"{across} sibling pairs lie in two folds, as split.kind = random was asked for; what"
             " this test fold says holds for bins already seen"
+        )
+
+
+def _warn_of_moves(made: "Folds", settings: SplitSettings, run: RunFolder) -> None:
+    """Say how many photos lie elsewhere than in this run's split before, if it was set alike."""
+    from stocktake.schema import splits
+    from stocktake.store.tables import read_table
+
+    numbers = [path.suffix[1:] for path in run.path.parent.glob(f"{run.path.name}.*")]
+    last = max((int(number) for number in numbers if number.isdigit()), default=0)
+    before = RunFolder(run.path.with_name(f"{run.path.name}.{last}"))
+    if settings.keep or not last or not before.exists() or before.status != "done":
+        return
+    was = before.settings()
+    if any(was.get(name) != getattr(settings, name) for name in DECIDING):
+        return
+    try:
+        table = read_table(before.artifact("split.parquet"), format=splits.FORMAT)
+    except DataError as err:
+        run.warn(f"whether photos moved since the split before is not known: {err}")
+        return
+    fold_of = dict(zip(table["photo_id"].to_pylist(), table["fold"].to_pylist(), strict=True))
+    pairs = zip(made.split["photo_id"].to_pylist(), made.split["fold"].to_pylist(), strict=True)
+    moved = sum(fold_of.get(photo_id, fold) != fold for photo_id, fold in pairs)
+    if moved:
+        run.warn(
+            f"{moved} of {len(fold_of)} photos of the split before lie in another fold now, as"
+            f" others joined their groups; split.keep = {before.path} under another --name keeps"
+            " them"
         )
 
 

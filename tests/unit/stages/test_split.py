@@ -93,6 +93,7 @@ def test_the_audit_of_a_random_split_is_what_was_said_of_it(twins):
     found = audit_of(run)
 
     assert found["random"] == audit["random"]
+    assert found["random"]["seeds"] == list(range(10))
     assert run.result()["leaked"] > 0
     shown = found["pairs_across"]["shown"][0]
     assert {fold_of(run)[one] for one in shown["photos"]} == set(shown["folds"])
@@ -112,6 +113,34 @@ def test_photos_that_come_later_move_nobody(twins):
 
     assert len(after) == 150
     assert before == {photo_id: after[photo_id] for photo_id in before}
+
+
+def test_photos_that_move_with_their_groups_are_counted(twins):
+    before = fold_of(split(twins))
+    for number in range(100, 600, 10):
+        twins.bin(f"{number - 1:05d}", **{f"A{number // 10}": 1})
+    run = split(twins, photos=ingested(twins, "more"))
+    moved = sum(fold_of(run)[photo_id] != fold for photo_id, fold in before.items())
+
+    (warning,) = warnings(run)
+    assert moved > 0 and f"{moved} of 120 photos of the split before lie in another" in warning
+    kept = split(twins, "../o/split", photos=ingested(twins, "more"), keep=f"{run.path}.1")
+    assert {i: fold_of(kept)[i] for i in before} == before and warnings(kept) == []
+
+
+def test_a_damaged_split_before_is_no_hindrance(twins):
+    split(twins).artifact("split.parquet").write_bytes(b"x")
+    twins.bin("09000", A=1)
+    run = split(twins, photos=ingested(twins, "more"))
+
+    assert run.status == "done" and "is not known" in warnings(run)[0]
+
+
+def test_photos_that_move_because_the_seed_was_changed_are_no_news(twins):
+    photos = ingested(twins)
+    split(twins, photos=photos)
+
+    assert warnings(split(twins, photos=photos, seed=1)) == []
 
 
 @pytest.mark.parametrize("kind", stage.KINDS)
