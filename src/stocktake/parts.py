@@ -9,7 +9,17 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from pkgutil import iter_modules
 from types import UnionType
-from typing import Any, Generic, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Generic,
+    TypeAlias,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from stocktake.errors import SettingsError, nearest
 
@@ -17,6 +27,9 @@ P = TypeVar("P")
 
 Spec: TypeAlias = str | Mapping[str, Any]
 """A part as settings name it: a name, or a table with `name` and the part's options."""
+PART = "part"
+Part: TypeAlias = Annotated[str | dict[str, Any], PART]
+"""Type of a setting that is a `Spec`; a table without a name gives options to the default part."""
 
 
 class Shelf(Generic[P]):
@@ -106,7 +119,7 @@ class Shelf(Generic[P]):
         options = dict(spec)
         name = options.pop("name", None)
         if not isinstance(name, str):
-            raise SettingsError(f"a {self.kind} needs a name, as in {{ name = '...' }}, got {spec}")
+            raise SettingsError(f"{self.kind} needs a name, as in {{ name = '...' }}, got {spec}")
         return name, options
 
     def _find(self, name: str) -> Callable[..., P]:

@@ -46,7 +46,7 @@ def test_a_part_is_made_by_name_or_with_options(shelf):
         ({"name": "plum", "features": 9}, "has no option 'features'"),
         ({"name": "plum", "sugar": "much"}, "option 'sugar' must be float, got 'much'"),
         ({"name": "plum", "sugar": -1}, "jar 'plum': sugar must be 0 or more, got -1"),
-        ({"sugar": 1}, "a jar needs a name"),
+        ({"sugar": 1}, "jar needs a name"),
     ],
 )
 def test_a_wrong_part_is_one_line(shelf, spec, text):

@@ -1,48 +1,82 @@
-"""Folds: every photo gets one; sibling groups stay whole, counts are spread evenly."""
+"""Folds: every photo gets one; sibling groups stay whole, and placed photos where they are."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from stocktake.data import siblings
+from stocktake.data import dealing, siblings
 from stocktake.errors import DataError
 from stocktake.schema import splits
 
-STRATUM_PHOTOS = 20
-"""Neighbouring counts are dealt together until they have this many photos: a count that one photo
-has cannot be spread, and would always fall to the largest fold."""
+KINDS = ("siblings", "balanced", "random")
+"""siblings: whole groups, by a hash of each; balanced: whole groups, dealt until every fold has its
+share of every count; random: photo by photo, whatever its siblings."""
 
 
-def by_siblings(rows: pa.Table, *, shares: Mapping[str, float], seed: int) -> pa.Table:
-    """A split/1 table, sorted by photo_id; the same whatever the order of rows.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Folds:
+    """Photos with a fold each, and what stood in the way."""
+
+    split: pa.Table
+    """split/1, sorted by photo_id."""
+    pairs: list[tuple[int, int]]
+    """Siblings: places of two rows of `split`, the lower id first."""
+    kept: int = 0
+    """Photos that an earlier split had placed; they lie where it had them."""
+    torn: tuple[str, ...] = ()
+    """Sibling groups in two folds because an earlier split had placed their photos so."""
+
+
+def assign(
+    rows: pa.Table,
+    *,
+    shares: Mapping[str, float],
+    seed: int,
+    kind: str = "siblings",
+    kept: Mapping[str, str] | None = None,
+) -> Folds:
+    """A fold for every photo; the same whatever the order of rows.
 
     Args:
         rows: photo_id, count and items of N photos.
-        shares: share of photos of every fold; they sum to 1.
+        shares: share of photos of every fold, train first; they sum to 1.
         seed: of the assignment.
+        kind: one of KINDS.
+        kept: fold by photo_id of an earlier split. None of its photos moves, and a group goes where
+            its placed photos are, most of them if they differ.
 
     Raises:
         DataError: if a fold would be empty.
     """
-    groups = siblings.find(rows).groups
+    rows = rows.sort_by("photo_id")
+    found = siblings.find(rows)
+    photo_ids: list[str] = rows["photo_id"].to_pylist()
+    placed = [(kept or {}).get(photo_id, "") for photo_id in photo_ids]
+    units = photo_ids if kind == "random" else found.groups
     counts = rows["count"].to_numpy().astype(np.int64)
-    fold_of = _deal(groups, counts, shares=shares, seed=seed)
-    assigned = pa.Table.from_pydict(
+    if kind == "balanced":
+        fold_of = dealing.by_count(units, counts, shares=shares, seed=seed, placed=placed)
+    else:
+        firsts = _firsts(units, photo_ids)
+        dealt = dealing.by_hash(firsts.values(), shares=shares, seed=seed)
+        fold_of = {unit: dealt[first] for unit, first in firsts.items()}
+    fold_of |= _most(units, placed)
+    split = pa.Table.from_pydict(
         {
-            "photo_id": rows["photo_id"],
-            "fold": [fold_of[group] for group in groups],
-            "group": groups,
+            "photo_id": photo_ids,
+            "fold": [fold or fold_of[unit] for fold, unit in zip(placed, units, strict=True)],
+            "group": found.groups,
             "count": rows["count"],
         },
         schema=splits.SCHEMA,
-    ).sort_by("photo_id")
-    _check_none_is_empty(assigned, shares, len(set(groups)))
-    splits.check(assigned)
-    return assigned
+    )
+    _check_none_is_empty(split, shares, kind)
+    torn = () if kind == "random" else splits.torn(split)
+    splits.check(split, whole=kind != "random" and not torn)
+    return Folds(split=split, pairs=found.pairs, kept=sum(map(bool, placed)), torn=torn)
 
 
 def tally(split: pa.Table) -> dict[str, dict[str, int]]:
@@ -56,56 +90,35 @@ def tally(split: pa.Table) -> dict[str, dict[str, int]]:
     }
 
 
-def strata(counts: NDArray[np.int64], at_least: int = STRATUM_PHOTOS) -> NDArray[np.int64]:
-    """Stratum of every photo, int64 (N,): its count, or a run of neighbouring rare ones."""
-    values, sizes = np.unique(counts, return_counts=True)
-    stratum_of, stratum, gathered = {}, 0, 0
-    for i, (value, size) in enumerate(zip(values.tolist(), sizes.tolist(), strict=True)):
-        stratum_of[value] = stratum
-        gathered += size
-        rest = int(sizes[i + 1 :].sum())
-        if gathered >= at_least and rest >= at_least:
-            stratum, gathered = stratum + 1, 0
-    return np.array([stratum_of[value] for value in counts.tolist()], dtype=np.int64)
+def _firsts(units: Sequence[str], photo_ids: Sequence[str]) -> dict[str, str]:
+    """The photo with the lowest number in every unit: photos that come later do not change it.
+
+    A group's own name will not do: it is its first id as text, and 100000 stands before 99999.
+    """
+    firsts: dict[str, tuple[int, str]] = {}
+    for unit, photo_id in zip(units, photo_ids, strict=True):
+        series = siblings.series_of(photo_id)
+        this = (series[1] if series else 0, photo_id)
+        firsts[unit] = min(firsts.get(unit, this), this)
+    return {unit: photo_id for unit, (_, photo_id) in firsts.items()}
 
 
-def _deal(
-    groups: Sequence[str], counts: NDArray[np.int64], *, shares: Mapping[str, float], seed: int
-) -> dict[str, str]:
-    """Fold of every group: the largest first, each to the fold that lacks its counts most."""
-    stratum = strata(counts)
-    kinds = int(stratum.max(initial=0)) + 1
-    sizes: dict[str, NDArray[np.float64]] = {}
-    for group, kind in zip(groups, stratum.tolist(), strict=True):
-        sizes.setdefault(group, np.zeros(kinds))[kind] += 1
-    totals = np.bincount(stratum, minlength=kinds)
-    names = list(shares)
-    wanted = np.array([shares[name] for name in names])  # (F,)
-    lacks = np.outer(wanted, totals)  # (F, kinds), photos that each fold still lacks
-    order = sorted(sizes, key=lambda group: (-sizes[group].sum(), _chance(seed, group)))
-    fold_of = {}
-    for group in order:
-        size = sizes[group]
-        # Shares still lacked, of the group's counts first, then of photos in all. Shares, not
-        # photos: else the first groups dealt, the large ones, would all go to the largest fold.
-        of_counts = np.round((lacks / np.maximum(totals, 1)) @ size / wanted, 9)  # (F,)
-        of_all = np.round(lacks.sum(axis=1) / wanted, 9)  # (F,)
-        best = max(range(len(names)), key=lambda place: (of_counts[place], of_all[place]))
-        lacks[best] -= size
-        fold_of[group] = names[best]
-    return fold_of
+def _most(units: Sequence[str], placed: Sequence[str]) -> dict[str, str]:
+    """The fold of every unit with a placed photo: where most of them lie, the first of equals."""
+    found: dict[str, Counter[str]] = {}
+    for unit, fold in zip(units, placed, strict=True):
+        if fold:
+            found.setdefault(unit, Counter())[fold] += 1
+    return {unit: folds.most_common(1)[0][0] for unit, folds in found.items()}
 
 
-def _chance(seed: int, group: str) -> bytes:
-    """A place in the order that depends on seed and name only."""
-    return hashlib.sha256(f"{seed} {group}".encode()).digest()
-
-
-def _check_none_is_empty(split: pa.Table, shares: Mapping[str, float], groups: int) -> None:
+def _check_none_is_empty(split: pa.Table, shares: Mapping[str, float], kind: str) -> None:
     taken = set(split["fold"].to_pylist())
     for name in shares:
         if name not in taken:
+            advice = "" if kind == "balanced" else ", or set split.kind = balanced"
             raise DataError(
-                f"the fold '{name}' would get none of {len(split)} photos in {groups} sibling"
-                f" groups with a share of {shares[name]:.2f}; take more photos or raise its share"
+                f"the fold '{name}' would get none of {len(split)} photos in"
+                f" {len(set(split['group'].to_pylist()))} sibling groups with a share of"
+                f" {shares[name]:.2f}; take more photos or raise its share{advice}"
             )

@@ -48,7 +48,7 @@ def find(rows: pa.Table) -> Siblings:
         raise DataError(f"{len(photo_ids) - len(set(photo_ids))} photo ids are there twice")
     products = products_of(rows)
     pairs = []
-    for one, other in _near(photo_ids):
+    for one, other in near(photo_ids):
         mine, theirs = products[one], products[other]
         if mine is None or theirs is None or mine & theirs:
             pairs.append((one, other))
@@ -81,7 +81,7 @@ def series_of(photo_id: str) -> tuple[tuple[str, int], int] | None:
     return (match["series"], width), int(digits)
 
 
-def _near(photo_ids: Sequence[str]) -> list[tuple[int, int]]:
+def near(photo_ids: Sequence[str]) -> list[tuple[int, int]]:
     """Pairs of places whose ids are at most NEAR apart in one series."""
     numbered = []
     for place, photo_id in enumerate(photo_ids):

@@ -10,6 +10,7 @@ from typing import Any
 from stocktake.errors import DataError
 from stocktake.pages import page, plots
 from stocktake.pages.standing import Stages
+from stocktake.schema.cards import Estimate
 
 MOST_COUNTS = 16
 """Counts that a table has columns for; larger ones are gathered."""
@@ -192,6 +193,32 @@ def folds(stages: Stages) -> dict[str, Any]:
         "all": [
             sum(column) for column in zip(*(c.values() for c in by_fold.values()), strict=True)
         ],
+    }
+
+
+def leaks(stages: Stages) -> dict[str, Any]:
+    """What the test fold's counts could be told from, in this split and in a random one."""
+    audit = read_json(stages["split"].artifact("audit.json"), "split")
+    sides = {"this split": audit["this"]}
+    if audit["random"]:
+        sides["a random split"] = audit["random"]
+    rules = [
+        {
+            "about": sides["this split"]["rules"][name]["about"],
+            "cells": [
+                {key: Estimate(**side["rules"][name][key]) for key in ("accuracy", "gain", "rmse")}
+                for side in sides.values()
+            ],
+        }
+        for name in audit["this"]["rules"]
+    ]
+    return {
+        "audit": audit,
+        "sides": sides,
+        "rules": rules,
+        "best": max(rules[1:], key=lambda rule: rule["cells"][-1]["gain"].value),
+        "leaked": stages["split"].run.result()["leaked"],
+        "kept": stages["split"].run.result()["kept"],
     }
 
 

@@ -71,6 +71,7 @@ SECTIONS = (
     Section("moves", "Between siblings", "Data", ("explore",), explore_sections.moves),
     Section("suspects", "Suspicious counts", "Data", ("explore",), explore_sections.suspects),
     Section("folds", "Folds", "Data", ("split",), data_sections.folds),
+    Section("leaks", "Leaks", "Data", ("split",), data_sections.leaks),
     Section("timings", "Stages and times", "Run", (), run_sections.timings),
     Section("warnings", "Warnings", "Run", (), run_sections.warnings),
     Section("machine", "Machine", "Run", (), run_sections.machine),

@@ -4,11 +4,12 @@ import dataclasses
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 import msgspec
 
 from stocktake.errors import SettingsError, nearest
+from stocktake.parts import PART
 
 S = TypeVar("S")
 
@@ -100,9 +101,23 @@ def build(kind: type[S], table: Mapping[str, Any], *, where: str) -> S:
         if key not in known:
             raise SettingsError(f"{where}.{key} is not a setting; {nearest(key, known)}")
     try:
-        return msgspec.convert(dict(table), type=kind)
+        return msgspec.convert(_with_default_parts(kind, table), type=kind)
     except msgspec.ValidationError as err:
         raise SettingsError(_readable(str(err), where, table)) from err
+
+
+def _with_default_parts(kind: type, table: Mapping[str, Any]) -> dict[str, Any]:
+    """The table, in which options without a part's name go to the default part."""
+    whole = dict(table)
+    hints = get_type_hints(kind, include_extras=True)
+    for field in dataclasses.fields(kind):
+        given = whole.get(field.name)
+        is_part = PART in getattr(hints[field.name], "__metadata__", ())
+        if is_part and isinstance(given, Mapping) and "name" not in given:
+            made = field.default_factory
+            default = field.default if made is dataclasses.MISSING else made()
+            whole |= merge({field.name: default}, {field.name: given})
+    return whole
 
 
 def _readable(text: str, where: str, table: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Split: the fold of every photo; a sibling group lies in one fold, whole."""
+"""Split: the fold of every photo; a sibling group lies in one fold, unless asked otherwise."""
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,8 +23,12 @@ SCHEMA = pa.schema(
 """group is the sibling group, named by its first photo_id."""
 
 
-def check(table: pa.Table) -> None:
+def check(table: pa.Table, *, whole: bool = True) -> None:
     """Hold a split to its format.
+
+    Args:
+        table: photos with their folds.
+        whole: whether sibling groups must be; false for a random split, made to compare with.
 
     Raises:
         DataError: if columns differ, a photo is there twice or out of order, a fold is unknown or a
@@ -39,10 +43,16 @@ def check(table: pa.Table) -> None:
     unknown = set(pc.unique(table["fold"]).to_pylist()) - set(FOLDS)
     if unknown:
         raise DataError(f"split has a fold '{min(unknown)}', expected one of {', '.join(FOLDS)}")
-    folds = table.group_by("group").aggregate([("fold", "count_distinct")])
-    torn = folds.filter(pc.greater(folds["fold_count_distinct"], 1))["group"].to_pylist()
-    if torn:
+    parted = torn(table) if whole else ()
+    if parted:
         raise DataError(
-            f"split has {len(torn)} sibling groups in two folds, the first is '{min(torn)}';"
+            f"split has {len(parted)} sibling groups in two folds, the first is '{parted[0]}';"
             " split again"
         )
+
+
+def torn(table: pa.Table) -> tuple[str, ...]:
+    """Sibling groups that lie in more than one fold, in rising order."""
+    folds = table.group_by("group").aggregate([("fold", "count_distinct")])
+    parted = folds.filter(pc.greater(folds["fold_count_distinct"], 1))["group"].to_pylist()
+    return tuple(sorted(parted))

@@ -1,12 +1,34 @@
 """Split: give every photo a fold; siblings (one bin, moments apart) stay together."""
 
+import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from stocktake.errors import DataError, SettingsError
+from stocktake.runs import fingerprint
 from stocktake.runs.folder import RunFolder
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from stocktake.data.folds import Folds
+    from stocktake.data.leaks import Audit
+    from stocktake.store.objects import Store
+    from stocktake.store.shards import PhotoShards
+
+PACE = ("in_flight",)
+KINDS = ("siblings", "balanced", "random")
 LARGE_GROUP = 0.05
 """A sibling group above this share of all photos makes a fold's size a matter of luck."""
+AUDIT_FORMAT = "audit/1"
+DRAWS, RESAMPLES = 10, 1000
+"""Random splits that the audit averages over; resamples behind its intervals."""
+PAIRS_SHOWN = 20
+DECIDING = ("val_frac", "calib_frac", "test_frac", "seed", "kind")
+"""Settings that decide folds: photos move where these are changed, and are meant to."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,6 +43,18 @@ class SplitSettings:
     """Share of photos held out for the final scorecard, 0 to 1."""
     seed: int = 0
     """Seed of the assignment."""
+    kind: str = "siblings"
+    """siblings: whole groups by hash, shares on average; balanced: exact shares; random: leaks."""
+    keep: str = ""
+    """Run folder or split.parquet of an earlier split, whose photos stay in their folds."""
+    upload: str = ""
+    """Folder or s3://BUCKET/PREFIX to write train/COUNT/ID.jpg, valid, calib and test to."""
+    endpoint_url: str = ""
+    """Address of an S3-compatible server, for an upload outside AWS."""
+    anonymous: bool = False
+    """Upload without credentials."""
+    in_flight: int = 16
+    """Photos uploaded at once, 1 to 256."""
 
     def __post_init__(self) -> None:
         names = ("val_frac", "calib_frac", "test_frac")
@@ -32,11 +66,21 @@ class SplitSettings:
             raise ValueError(
                 f"{', '.join(names)} must leave photos to train on, but sum to {held_out:.2f}"
             )
+        if self.kind not in KINDS:
+            raise ValueError(f"kind must be one of {', '.join(KINDS)}, got '{self.kind}'")
+        if not 1 <= self.in_flight <= 256:
+            raise ValueError(f"in_flight must be 1 to 256, got {self.in_flight}")
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Share of photos of every fold."""
+        held_out = {"val": self.val_frac, "calib": self.calib_frac, "test": self.test_frac}
+        return {"train": 1 - sum(held_out.values()), **held_out}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SplitResult:
-    """Sizes of the folds and of the sibling groups in them."""
+    """Sizes of the folds and of the sibling groups in them, and what leaks."""
 
     photos_by_fold: dict[str, int]
     """Photos in train, val, calib and test."""
@@ -48,40 +92,259 @@ class SplitResult:
     """Photos with at least one sibling."""
     largest_group: int
     """Photos in the largest sibling group."""
+    kept: int
+    """Photos that split.keep had placed; they lie where it had them."""
+    pairs_across: int
+    """Sibling pairs in two folds; 0 unless kind is random or split.keep had them so."""
+    leaked: int
+    """Test photos with a sibling in train."""
+    leaked_share_if_random: float | None
+    """Share of test photos with a sibling in train if siblings were not heeded, mean of draws."""
+    uploaded: int
+    """Photos at the address of split.upload, each read back and equal to ours."""
+
+
+def outside(settings: SplitSettings) -> str:
+    """Hash of the earlier split, if one is named. Raises SettingsError if there is none."""
+    return fingerprint.of_file(_earlier(settings.keep)) if settings.keep else ""
 
 
 def split(*, photos: RunFolder, settings: SplitSettings, run: RunFolder) -> SplitResult:
-    """Assign folds, whole sibling groups at a time.
+    """Assign folds, whole sibling groups at a time; audit what leaks; upload if asked to.
 
     Raises:
-        DataError: if a fold would be empty.
+        DataError: if a fold would be empty, or photos do not arrive where they are uploaded to.
+        SettingsError: if split.keep or split.upload cannot be one.
     """
     from stocktake.data import folds
     from stocktake.schema import splits
     from stocktake.store.shards import PhotoShards
     from stocktake.store.tables import write_table
 
-    rows = PhotoShards.open(photos.artifact("photos")).rows()
-    held_out = {
-        "val": settings.val_frac,
-        "calib": settings.calib_frac,
-        "test": settings.test_frac,
-    }
-    shares = {"train": 1 - sum(held_out.values()), **held_out}
-    assigned = folds.by_siblings(rows, shares=shares, seed=settings.seed)
-    write_table(run.artifact("split.parquet"), assigned, format=splits.FORMAT)
-    sizes = Counter(assigned["group"].to_pylist())
-    largest, photos_in_it = sizes.most_common(1)[0]
-    if photos_in_it > max(LARGE_GROUP * len(assigned), 3):
-        run.warn(
-            f"{photos_in_it} of {len(assigned)} photos are one chain of siblings, from {largest};"
-            " fold sizes suffer (are their items unknown?)"
-        )
-    counts_by_fold = folds.tally(assigned)
+    target = _target(settings)
+    kept = _kept(settings, run)
+    shards = PhotoShards.open(photos.artifact("photos"))
+    made = folds.assign(
+        shards.rows(), shares=settings.shares, seed=settings.seed, kind=settings.kind, kept=kept
+    )
+    write_table(run.artifact("split.parquet"), made.split, format=splits.FORMAT)
+    audit = _audit(made, settings)
+    text = json.dumps(audit, indent=2, ensure_ascii=False)
+    run.artifact("audit.json").write_text(text + "\n", encoding="utf-8")
+    sizes = Counter(made.split["group"].to_pylist())
+    _warn(made, sizes, audit, run=run)
+    _warn_of_moves(made, settings, run)
+    uploaded = _upload(target, made, shards, settings=settings, run=run) if target else 0
+    counts_by_fold = folds.tally(made.split)
+    if kept:
+        run.log("kept", photos=made.kept, gone=len(kept) - made.kept, torn=len(made.torn))
     return SplitResult(
         photos_by_fold={fold: sum(counts.values()) for fold, counts in counts_by_fold.items()},
         counts_by_fold=counts_by_fold,
         groups=len(sizes),
         siblings=sum(size for size in sizes.values() if size > 1),
-        largest_group=photos_in_it,
+        largest_group=max(sizes.values()),
+        kept=made.kept,
+        pairs_across=audit["pairs_across"]["pairs"],
+        leaked=round(audit["this"]["leaked"]["mean"] * audit["this"]["test_photos"]),
+        leaked_share_if_random=audit["random"]["leaked"]["mean"] if audit["random"] else None,
+        uploaded=uploaded,
     )
+
+
+def _warn(made: "Folds", sizes: Counter[str], audit: Mapping[str, Any], *, run: RunFolder) -> None:
+    largest, photos = sizes.most_common(1)[0]
+    if photos > max(LARGE_GROUP * len(made.split), 3):
+        run.warn(
+            f"{photos} of {len(made.split)} photos are one chain of siblings, from {largest};"
+            " fold sizes suffer (are their items unknown?)"
+        )
+    if made.torn:
+        run.warn(
+            f"{len(made.torn)} sibling groups lie in two folds, as split.keep had their photos"
+            f" placed before others joined them; the first is {made.torn[0]}, see audit.json"
+        )
+    elif across := audit["pairs_across"]["pairs"]:
+        run.warn(
+            f"{across} sibling pairs lie in two folds, as split.kind = random was asked for; what"
+            " this test fold says holds for bins already seen"
+        )
+
+
+def _warn_of_moves(made: "Folds", settings: SplitSettings, run: RunFolder) -> None:
+    """Say how many photos lie elsewhere than in this run's split before, if it was set alike."""
+    from stocktake.schema import splits
+    from stocktake.store.tables import read_table
+
+    numbers = [path.suffix[1:] for path in run.path.parent.glob(f"{run.path.name}.*")]
+    last = max((int(number) for number in numbers if number.isdigit()), default=0)
+    before = RunFolder(run.path.with_name(f"{run.path.name}.{last}"))
+    if settings.keep or not last or not before.exists() or before.status != "done":
+        return
+    was = before.settings()
+    if any(was.get(name) != getattr(settings, name) for name in DECIDING):
+        return
+    try:
+        table = read_table(before.artifact("split.parquet"), format=splits.FORMAT)
+    except DataError as err:
+        run.warn(f"whether photos moved since the split before is not known: {err}")
+        return
+    fold_of = dict(zip(table["photo_id"].to_pylist(), table["fold"].to_pylist(), strict=True))
+    pairs = zip(made.split["photo_id"].to_pylist(), made.split["fold"].to_pylist(), strict=True)
+    moved = sum(fold_of.get(photo_id, fold) != fold for photo_id, fold in pairs)
+    if moved:
+        run.warn(
+            f"{moved} of {len(fold_of)} photos of the split before lie in another fold now, as"
+            f" others joined their groups; split.keep = {before.path} under another --name keeps"
+            " them"
+        )
+
+
+def _earlier(keep: str) -> Path:
+    """The split.parquet that split.keep means: a file, a split's folder or a run's."""
+    named = Path(keep).expanduser()
+    if named.is_file():
+        return named
+    for inside in ("artifacts/split.parquet", "split/artifacts/split.parquet"):
+        if (named / inside).is_file():
+            return named / inside
+    raise SettingsError(
+        f"split.keep: there is no split in '{keep}'; name a run folder such as runs/demo,"
+        " its split folder, or a split.parquet"
+    )
+
+
+def _kept(settings: SplitSettings, run: RunFolder) -> dict[str, str]:
+    """Fold by photo_id of the earlier split; empty if none is named."""
+    from stocktake.schema import splits
+    from stocktake.store.tables import read_table
+
+    if not settings.keep:
+        return {}
+    if Path(settings.keep).expanduser().resolve() in (
+        run.path.resolve(),
+        run.path.parent.resolve(),
+    ):
+        raise SettingsError(
+            f"split.keep names '{settings.keep}', which this run writes itself; choose another"
+            " --name, or name the earlier split where it was moved to, as in runs/demo/split.1"
+        )
+    table = read_table(_earlier(settings.keep), format=splits.FORMAT)
+    splits.check(table, whole=False)
+    return dict(zip(table["photo_id"].to_pylist(), table["fold"].to_pylist(), strict=True))
+
+
+def _audit(made: "Folds", settings: SplitSettings) -> dict[str, Any]:
+    """audit/1: what leaks in this split, and what would in a random one of the same shares."""
+    import numpy as np
+
+    from stocktake.data import dealing, leaks
+
+    photo_ids = made.split["photo_id"].to_pylist()
+    groups = made.split["group"].to_numpy()
+    fold = made.split["fold"].to_numpy()
+    neighbours = leaks.Neighbours(made.split, made.pairs)
+    draws = {}
+    for seed in range(settings.seed, settings.seed + DRAWS):
+        dealt = dealing.by_hash(photo_ids, shares=settings.shares, seed=seed)
+        drawn = np.array([dealt[photo_id] for photo_id in photo_ids])
+        if {"train", "test"} <= set(drawn.tolist()):  # of few photos a draw may have none
+            draws[seed] = neighbours.audit(drawn)
+    pairs = neighbours.across(fold)
+    return {
+        "format": AUDIT_FORMAT,
+        "kind": settings.kind,
+        "seed": settings.seed,
+        "siblings": {"pairs": len(made.pairs)},
+        "pairs_across": {
+            "pairs": len(pairs),
+            "torn_groups": len(made.torn),
+            "shown": [
+                {"photos": [photo_ids[i] for i in pair], "folds": [fold[i] for i in pair]}
+                for pair in pairs[:PAIRS_SHOWN].tolist()
+            ],
+        },
+        "this": _figures([neighbours.audit(fold)], neighbours.counts, groups, settings.seed),
+        "random": {
+            "seeds": list(draws),
+            **_figures(list(draws.values()), neighbours.counts, groups, settings.seed),
+        }
+        if draws
+        else None,
+    }
+
+
+def _figures(audits: "Sequence[Audit]", counts: Any, groups: Any, seed: int) -> dict[str, Any]:
+    """Shares over some splits, and each rule's figures on the test photos of all of them.
+
+    A photo in the test fold of several splits counts in each; the intervals resample its sibling
+    group with all of that, so they are of the mean over splits.
+    """
+    import msgspec
+    import numpy as np
+
+    from stocktake.data.leaks import RULES
+    from stocktake.measure import bootstrap, metrics
+
+    photos = np.concatenate([one.photos for one in audits])
+    truth = counts[photos]
+    said = {name: np.concatenate([one.said[name] for one in audits]) for name in RULES}
+    always = (said["majority"] == truth).astype(np.float64)
+    statistics = {}
+    for name, answers in said.items():
+        statistics[name, "accuracy"] = metrics.correct(answers, truth)
+        statistics[name, "gain"] = metrics.mean_of((answers == truth) - always)
+        statistics[name, "rmse"] = metrics.squared(answers, truth)
+    found = bootstrap.estimates(statistics, groups[photos], resamples=RESAMPLES, seed=seed)
+    rules: dict[str, dict[str, Any]] = {name: {"about": about} for name, about in RULES.items()}
+    for (name, figure), estimate in found.items():
+        rules[name][figure] = msgspec.to_builtins(estimate)
+    leaked = np.concatenate([one.has_sibling for one in audits])
+    for name in rules if leaked.any() else ():
+        statistic = {name: metrics.correct(said[name][leaked], truth[leaked])}
+        those = groups[photos][leaked]
+        found_there = bootstrap.estimates(statistic, those, resamples=RESAMPLES, seed=seed)
+        rules[name]["accuracy_of_leaked"] = msgspec.to_builtins(found_there[name])
+    return {
+        "test_photos": len(photos) / len(audits),
+        "leaked": _spread([one.has_sibling.mean() for one in audits]),
+        "near": _spread([one.has_neighbour.mean() for one in audits]),
+        "steps": [one.step for one in audits],
+        "rules": rules,
+    }
+
+
+def _spread(shares: "Sequence[float]") -> dict[str, float]:
+    mean = sum(shares) / len(shares)
+    return {"mean": float(mean), "least": float(min(shares)), "most": float(max(shares))}
+
+
+def _target(settings: SplitSettings) -> "Store | None":
+    from stocktake.store.address import open_store
+
+    if not settings.upload:
+        return None
+    return open_store(
+        settings.upload,
+        endpoint_url=settings.endpoint_url,
+        anonymous=settings.anonymous,
+        create=True,
+    )
+
+
+def _upload(
+    store: "Store", made: "Folds", shards: "PhotoShards", *, settings: SplitSettings, run: RunFolder
+) -> int:
+    """Bring the photos to the store; how many lie there now."""
+    from stocktake.data import image_folders
+
+    keys = image_folders.keys_of(made.split.to_pylist())
+    came = image_folders.upload(
+        store,
+        keys,
+        jpeg_of=lambda photo_id: shards.jpegs([photo_id])[0],
+        in_flight=settings.in_flight,
+        progress=lambda done: run.progress(done, len(keys), "photos uploaded"),
+    )
+    run.log("uploaded", to=store.address, photos=came.photos, found=came.found)
+    return came.photos

@@ -55,7 +55,7 @@ STAGES = (
     Stage("paint", (), "source", "Paint bin photos with known counts."),
     Stage("ingest", (), "photos", "Bring photos and counts into Parquet shards."),
     Stage("explore", ("photos",), "facts", "Say what the data is like.", version=2),
-    Stage("split", ("photos",), "split", "Give every photo a fold; siblings stay together."),
+    Stage("split", ("photos",), "split", "Give every photo a fold; siblings stay together.", 2),
     Stage("tune", DATA, "study", "Search for better training settings.", is_driver=True),
     Stage("train", DATA, "checkpoint", "Fit a counter."),
     Stage("score", (*DATA, "checkpoint"), "scores", "Log-probabilities of every count, per photo."),

@@ -7,6 +7,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from stocktake.errors import SettingsError
+from stocktake.parts import Part
 from stocktake.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from stocktake.vision.counter import Counter
     from stocktake.vision.fitting import Figures, Plan, Save
     from stocktake.vision.rows import Fold
-
-Part = str | dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import tomli_w
 
 from stocktake.errors import SettingsError, StocktakeError, nearest
+from stocktake.parts import Part
 from stocktake.runs import journal
 from stocktake.runs import settings as reader
 from stocktake.runs.folder import RunFolder
@@ -18,8 +19,6 @@ from stocktake.tune import space as spaces
 
 if TYPE_CHECKING:
     from stocktake.tune.study import Outcome, Study
-
-Part = str | dict[str, Any]
 
 FORMAT = "tune/1"
 FAILURES = 3

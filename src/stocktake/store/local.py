@@ -1,11 +1,13 @@
 """A folder as a Store."""
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from stocktake.errors import DataError, nearest
 from stocktake.store.objects import Entry, Missing, Refused, check_key
+from stocktake.store.tables import told_where
 
 
 class LocalStore:
@@ -49,6 +51,24 @@ class LocalStore:
         check_key(key)
         return (self._root / key).is_file()
 
+    def write(self, key: str, data: bytes) -> None:
+        """Make or replace the file, whole or not at all; one writer per key at a time.
+
+        Raises:
+            Refused: if the folder does not take it.
+            OSError: if the disk is full.
+        """
+        check_key(key)
+        path = self._root / key
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write_whole(path, data)
+        except OSError as err:
+            if err.errno == errno.ENOSPC:
+                raise
+            reason = err.strerror or str(err)
+            raise Refused(f"{self.address}/{key} cannot be written ({reason}); check it") from err
+
     def _walk(self, folder: Path, prefix: str) -> Iterator[Entry]:
         try:
             found = list(os.scandir(folder))
@@ -63,6 +83,20 @@ class LocalStore:
                 yield from self._walk(folder / item.name, f"{prefix}{item.name}/")
             else:
                 yield _entry(item, f"{prefix}{item.name}")
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    """Write beside the file, then in its place; what a kill leaves there the next write takes."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with told_where(part), part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def _entry(item: os.DirEntry[str], key: str) -> Entry:

@@ -29,7 +29,7 @@ class Entry:
 
 
 class Store(Protocol):
-    """A place with objects that can be listed and read; safe to use from several threads."""
+    """A place with objects to list, read and write; safe to use from several threads."""
 
     address: str
     """Where it is, as people write it."""
@@ -56,6 +56,15 @@ class Store(Protocol):
 
     def exists(self, key: str) -> bool:
         """Whether there is an object of that key."""
+        ...
+
+    def write(self, key: str, data: bytes) -> None:
+        """Put an object there, whole or not at all; one of that key is replaced.
+
+        Raises:
+            Refused: if the place does not take it.
+            DataError: if the place does not answer.
+        """
         ...
 
 

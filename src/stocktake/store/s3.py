@@ -106,6 +106,20 @@ class S3Store:
             ) from err
         return True
 
+    def write(self, key: str, data: bytes) -> None:
+        """Put an object there, whole or not at all. Raises Refused, or DataError."""
+        check_key(key)
+        try:
+            obstore.put(self._bucket, key, data)
+        except (PermissionDeniedError, UnauthenticatedError) as err:
+            raise Refused(
+                f"{self.address}/{key} may not be written ({_reason(err)}); {self._advice()}"
+            ) from err
+        except (BaseError, OSError) as err:
+            raise DataError(
+                f"{self.address}/{key} cannot be written ({_reason(err)}); {self._advice()}"
+            ) from err
+
     def _advice(self) -> str:
         if self._anonymous:
             return "check bucket and endpoint_url; if it is not public, set anonymous = false"

@@ -244,7 +244,7 @@ def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     bucket = painted(way)
     way.work("ingest", source=str(bucket))
     way.work("explore", samples_per_count=2, photos_for_colours=3)
-    way.work("split", val_frac=0.2, calib_frac=0.2, test_frac=0.3)
+    way.work("split", val_frac=0.2, calib_frac=0.2, test_frac=0.3, kind="balanced")
     tuned(way)
     trained(way)
     scored(way)

@@ -8,6 +8,8 @@ from stocktake.pages import data_sections, page
 from stocktake.pages.data_sections import gathered, is_painted
 from stocktake.pages.standing import read_stages
 
+HOSTILE = "<script>alert(1)</script>"
+
 
 @pytest.fixture
 def facts_changed(demo):
@@ -184,3 +186,34 @@ def test_a_json_file_that_cannot_be_read_names_itself_and_its_stage(tmp_path, te
 
     with pytest.raises(DataError, match=rf"facts\.json {told}.*run explore again"):
         data_sections.read_json(path, "explore")
+
+
+def test_leaks_are_told_for_this_split_and_a_random_one(stages):
+    facts = data_sections.leaks(stages)
+    text = page.render("leaks.html", **facts)
+
+    assert list(facts["sides"]) == ["this split", "a random split"]
+    assert "<b>None</b> of" in text and "in 10 draws" in text
+    assert text.count("counted right") == 2
+    assert [len(rule["cells"]) for rule in facts["rules"]] == [2, 2, 2]
+
+
+def test_a_split_that_leaks_is_marked_and_its_pairs_are_named(demo, reword):
+    audit = demo / "split/artifacts/audit.json"
+    shown = [{"photos": ["00001", HOSTILE], "folds": ["train", "test"]}]
+    pairs = {"pairs": 3, "torn_groups": 2, "shown": shown}
+    reword(audit, pairs_across=pairs, random=None)
+    result = json.loads((demo / "split/result.json").read_text())["result"]
+    reword(demo / "split/result.json", result=result | {"leaked": 2, "kept": 1})
+    text = page.render("leaks.html", **data_sections.leaks(read_stages(demo)))
+
+    assert '<span class="bad">2</span> of' in text and "1 photo stayed" in text
+    assert "3 sibling pairs of" in text and "<td>00001</td><td>train</td><td>&lt;script&gt;" in text
+    assert "draws" not in text
+
+
+def test_a_run_without_an_audit_says_what_to_do(demo):
+    (demo / "split/artifacts/audit.json").unlink()
+
+    with pytest.raises(DataError, match=r"audit\.json is not there; run split again"):
+        data_sections.leaks(read_stages(demo))

@@ -107,7 +107,8 @@ def test_the_same_damage_is_told_once_for_all_it_costs(stages):
         ("score/artifacts/scores.parquet", "Worth a look"),
         ("tune/artifacts/tune.json", "Tuning"),
         ("train/metrics.jsonl", "Learning curves"),
-        ("split/result.json", "Folds"),
+        ("split/result.json", "Folds, Leaks"),
+        ("split/artifacts/audit.json", "Leaks"),
     ],
 )
 def test_a_damaged_file_costs_what_is_made_of_it_and_nothing_else(demo, artifact, costs):

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from stocktake.errors import SettingsError
+from stocktake.parts import Part
 from stocktake.runs import settings
 
 
@@ -20,6 +21,33 @@ class Example:
     def __post_init__(self) -> None:
         if not 0 < self.test_frac < 1:
             raise ValueError(f"test_frac must be between 0 and 1, got {self.test_frac}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WithParts:
+    loss: Part = "soft"
+    """A loss."""
+    optimizer: Part = field(default_factory=lambda: {"name": "adamw", "lr": 1.0, "decay": 0.1})
+    """An optimizer."""
+    space: str | dict[str, Any] = "report"
+    """No part."""
+
+
+@pytest.mark.parametrize(
+    ("table", "loss", "optimizer"),
+    [
+        ({"loss": {"sigma": 2}}, {"name": "soft", "sigma": 2}, None),
+        ({"optimizer": {"lr": 2.0}}, "soft", {"name": "adamw", "lr": 2.0, "decay": 0.1}),
+        ({"optimizer": {"name": "sgd", "lr": 2.0}}, "soft", {"name": "sgd", "lr": 2.0}),
+        ({"space": {"a": 1}}, "soft", None),
+    ],
+)
+def test_options_without_a_name_go_to_the_default_part(table, loss, optimizer):
+    made = settings.build(WithParts, table, where="train")
+
+    assert made.loss == loss
+    assert made.optimizer == (optimizer or WithParts().optimizer)
+    assert made.space == table.get("space", "report")
 
 
 def test_a_whole_number_is_a_fine_share_of_a_float():

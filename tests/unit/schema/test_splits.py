@@ -34,3 +34,10 @@ def test_a_photo_there_twice_is_refused():
 def test_other_columns_are_refused():
     with pytest.raises(DataError, match="split has columns"):
         splits.check(table(("1", "train", "1")).drop_columns(["group"]))
+
+
+def test_torn_groups_are_named_and_can_be_allowed():
+    torn = table(("1", "train", "1"), ("2", "test", "1"), ("3", "test", "3"), ("4", "val", "3"))
+
+    assert splits.torn(torn) == ("1", "3")
+    splits.check(torn, whole=False)

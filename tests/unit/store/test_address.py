@@ -37,3 +37,17 @@ def test_a_missing_folder_names_the_nearest(tmp_path):
 
     with pytest.raises(DataError, match="there is no folder .*did you mean 'photos'?"):
         open_store(str(tmp_path / "phtoos" / "more"))
+
+
+def test_a_folder_to_write_into_is_made(tmp_path):
+    open_store(str(tmp_path / "a" / "b"), create=True).write("c/x", b"1")
+    open_store(f"file://{tmp_path}/f", create=True)
+
+    assert (tmp_path / "a/b/c/x").read_bytes() == b"1" and (tmp_path / "f").is_dir()
+
+
+def test_a_file_is_not_made_a_folder(tmp_path):
+    (tmp_path / "x").write_bytes(b"")
+
+    with pytest.raises(DataError, match="is a file, not a folder"):
+        open_store(str(tmp_path / "x"), create=True)

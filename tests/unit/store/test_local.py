@@ -82,3 +82,36 @@ def test_a_file_is_no_folder(tmp_path):
 
     with pytest.raises(DataError, match="is a file, not a folder"):
         LocalStore(tmp_path / "x")
+
+
+def test_a_file_is_written_with_the_folders_above_it(tmp_path):
+    store = LocalStore(tmp_path)
+    store.write("a/b/x", b"1")
+    store.write("a/b/x", b"22")
+
+    assert store.read("a/b/x") == b"22" and keys(store) == ["a/b/x"]
+
+
+def test_a_write_that_breaks_off_leaves_the_old_file(tmp_path):
+    store = LocalStore(tmp_path)
+    store.write("x", b"old")
+
+    with pytest.raises(TypeError):
+        store.write("x", None)
+    assert store.read("x") == b"old" and [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_place_that_cannot_be_written_is_told(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+
+    with pytest.raises(Refused, match=r"file/x cannot be written \("):
+        LocalStore(tmp_path).write("file/x", b"1")
+    with pytest.raises(Refused, match="is not a key"):
+        LocalStore(tmp_path).write("../x", b"1")
+
+
+def test_what_a_killed_write_left_is_gone_with_the_next(tmp_path):
+    (tmp_path / ".x.part").write_bytes(b"half")
+    LocalStore(tmp_path).write("x", b"whole")
+
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]

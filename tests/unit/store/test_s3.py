@@ -185,6 +185,48 @@ def test_a_bucket_ingests_as_a_folder_of_the_same_files_does(endpoint, tmp_path)
 
 
 @pytest.mark.slow
+def test_an_object_is_written_and_replaced(endpoint, monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    store = S3Store("closed", "made", endpoint_url=endpoint)
+    store.write("a/1.jpg", b"old")
+    store.write("a/1.jpg", b"newer")
+
+    assert store.read("a/1.jpg") == b"newer"
+    assert [(entry.key, entry.size_bytes) for entry in store.list()] == [("a/1.jpg", 5)]
+
+
+@pytest.mark.slow
+def test_a_bucket_that_may_not_be_written_is_told(endpoint):
+    with pytest.raises(Refused, match="may not be written .AccessDenied.*anonymous = false"):
+        S3Store("open", endpoint_url=endpoint, anonymous=True).write("x", b"1")
+
+
+@pytest.mark.slow
+def test_a_split_is_uploaded_for_image_folder_tools(endpoint, bucket, monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    for number in range(40):
+        bucket.bin(f"{number * 10:05d}", **{f"A{number}": 1 + number % 3})
+    folder = bucket.folder.parent / "run"
+    source = {"source": str(bucket.folder)}
+    ingest = Job(stage="ingest", settings=source, inputs={}, output=str(folder / "ingest"))
+    photos = {"photos": str(worker.run_job(ingest).path)}
+    address = {"upload": "s3://closed/up", "endpoint_url": endpoint, "kind": "balanced"}
+    times = []
+    for name in ("split", "again"):
+        todo = Job(stage="split", settings=address, inputs=photos, output=str(folder / name))
+        run = worker.run_job(todo)
+        listed = client_of(endpoint).list_objects_v2(Bucket="closed", Prefix="up/")["Contents"]
+        times.append({one["Key"]: one["LastModified"] for one in listed})
+
+    assert run.result()["uploaded"] == len(times[0]) == 40
+    assert {key.split("/")[1] for key in times[0]} == {"train", "valid", "calib", "test"}
+    assert times[0] == times[1]
+    assert next(line for line in run.lines() if line["message"] == "uploaded")["found"] == 40
+
+
+@pytest.mark.slow
 def test_a_server_that_does_not_answer_is_told(monkeypatch):
     store = S3Store("open", endpoint_url="http://127.0.0.1:1", anonymous=True)
 
