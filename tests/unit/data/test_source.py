@@ -10,6 +10,7 @@ from stocktake.data.listing import Listed, Reject, list_all
 from stocktake.data.source import LeftOut, digest, fetch, fetch_all
 from stocktake.errors import DataError
 from stocktake.store.local import LocalStore
+from stocktake.store.objects import Entry
 
 
 def outcomes(bucket, counts="", **more):
@@ -108,12 +109,12 @@ class Slow(LocalStore):
 
     reads = 0
 
-    def read(self, key: str) -> bytes:
+    def read(self, key: str, *, listed: Entry | None = None) -> bytes:
         self.reads += 1
         time.sleep(0.002)
         if "00003" in key:
             raise DataError("the server does not answer")
-        return super().read(key)
+        return super().read(key, listed=listed)
 
 
 def test_a_store_that_fails_ends_it_at_once(bucket):

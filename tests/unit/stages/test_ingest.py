@@ -5,7 +5,9 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -242,16 +244,40 @@ def test_photos_may_be_shrunk_on_the_way_in(bucket):
     assert (row["width_px"], row["height_px"]) == (128, 96)
 
 
-def test_a_killed_ingest_leaves_nothing_that_looks_finished_and_runs_again(bucket):
-    for number in range(400):
-        bucket.bin(f"{number:05d}", A=1)
-    todo = job(bucket, in_flight=1, photos_per_shard=100)
-    run = RunFolder(Path(todo.output))
+def start(todo: Job) -> subprocess.Popen[str]:
+    """A worker in a process of its own, as engines start it."""
     command = [sys.executable, "-m", "stocktake.stages.worker", "-"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, text=True)
     assert process.stdin is not None
     process.stdin.write(worker.to_json(todo))
     process.stdin.close()
+    return process
+
+
+def files(run: RunFolder) -> dict[str, bytes]:
+    """Everything that later stages read."""
+    root = run.path / "artifacts"
+    found = [path for path in root.rglob("*") if path.is_file()]
+    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(found)}
+
+
+def many(bucket: Any, photos: int) -> None:
+    """A bucket in which every tenth photo cannot be taken, for one reason or another."""
+    for number in range(photos):
+        bucket.bin(f"{number:05d}", A=number % 7)
+        if number % 30 == 5:
+            bucket.put(f"metadata/{number:05d}.json", b"[]")
+        if number % 30 == 15:
+            bucket.put(f"bin-images/{number:05d}.jpg", b"cut")
+        if number % 30 == 25:
+            (bucket.folder / f"metadata/{number:05d}.json").unlink()
+
+
+def test_a_killed_ingest_leaves_nothing_that_looks_finished_and_goes_on(bucket):
+    many(bucket, 400)
+    todo = job(bucket, in_flight=1, photos_per_shard=100, counts="0-5")
+    run = RunFolder(Path(todo.output))
+    process = start(todo)
     shard = run.path / "artifacts" / ".photos.part" / "part-00000.parquet"
     while not shard.exists() and process.poll() is None:
         time.sleep(0.001)
@@ -261,11 +287,39 @@ def test_a_killed_ingest_leaves_nothing_that_looks_finished_and_runs_again(bucke
     assert run.status == "running"
     assert not (run.path / "artifacts" / "photos").exists()
     worker.run_job(todo)
-    assert len(shards(run)) == 400
+    (kept,) = (line for line in run.lines() if line["message"] == "going on")
+    assert kept["outcomes_kept"] >= 100
     assert sorted(path.name for path in (run.path / "artifacts").iterdir()) == [
         "photos",
         "rejects.parquet",
     ]
+
+
+def test_an_ingest_killed_ten_times_ends_as_an_undisturbed_one(bucket, tmp_path):
+    many(bucket, 2000)
+    seed = int(time.time())
+    sys.stdout.write(f"seed {seed}\n")
+    random = Random(seed)
+    todo = job(bucket, photos_per_shard=150, counts="0-5", in_flight=1)
+    calm = worker.run_job(replace(todo, output=str(tmp_path / "calm" / "ingest")))
+    run = RunFolder(Path(todo.output))
+    journal = run.path / "attempt.jsonl"
+    for kill in range(10):
+        process = start(todo)
+        before = journal.stat().st_mtime_ns if journal.exists() else 0
+        while not (journal.exists() and journal.stat().st_mtime_ns > before):
+            assert process.poll() is None
+            time.sleep(0.001)
+        time.sleep(random.uniform(0, 0.2))
+        process.kill()
+        process.wait()
+        assert run.status == "running", f"kill {kill} came too late"
+    run = worker.run_job(todo)
+    went_on = [line for line in run.lines() if line["message"] == "going on"]
+
+    assert len(went_on) > 3
+    assert files(run) == files(calm)
+    assert run.result() == calm.result()
 
 
 def test_a_disk_that_takes_no_more_is_one_clear_line(bucket):
@@ -292,7 +346,7 @@ def test_a_disk_that_takes_no_more_is_one_clear_line(bucket):
     assert done.stderr.startswith("error: ")
     run = RunFolder(Path(todo.output))
     assert run.status == "failed"
-    assert list((run.path / "artifacts").iterdir()) == []
+    assert [path.name for path in (run.path / "artifacts").iterdir()] == [".photos.part"]
 
 
 @pytest.mark.real
