@@ -55,8 +55,8 @@ class Attempt:
         self._resume(_mark(listing))
 
     @property
-    def fetched_before(self) -> int:
-        """Outcomes that an earlier attempt left, and that need no fetching."""
+    def kept_outcomes(self) -> int:
+        """Outcomes that need no fetching; right once `spooled` is through."""
         return self.seen - len(self._taken)
 
     def spooled(self) -> Iterator[dict[str, Any]]:

@@ -124,8 +124,6 @@ def ingest(*, settings: IngestSettings, run: RunFolder) -> IngestResult:
     run.progress(0, None, "photos")
     listing = _listing(settings, store)
     attempt = Attempt(run.path / JOURNAL, run.artifact("photos"), listing)
-    if attempt.fetched_before:
-        run.log("going on", outcomes_kept=attempt.fetched_before, shards_kept=len(attempt.kept))
     _take(store, attempt, settings=settings, run=run, total=len(listing.photos))
     write_table(
         run.artifact("rejects.parquet"),
@@ -165,6 +163,8 @@ def _take(
     with writer as shards:
         for row in attempt.spooled():
             shards.add(row)
+        if attempt.seen:
+            run.log("going on", outcomes_kept=attempt.kept_outcomes, shards_kept=len(attempt.kept))
         for outcome in _fetched(store, attempt, settings):
             attempt.saw(outcome)
             if isinstance(outcome, dict):
