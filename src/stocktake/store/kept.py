@@ -1,15 +1,16 @@
 """Kept: what a writer of shards that was killed leaves behind, and how much of it can be trusted.
 
-Whole shards, held to what their writer noted of them; and the spool, an Arrow stream of the rows
-that were not yet in a whole shard.
+Whole shards, held to what their writer noted of them; and the spool: groups of rows that
+were not yet in a whole shard, as Arrow streams.
 """
 
 import hashlib
+import struct
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -60,20 +61,26 @@ def is_sound(folder: Path, shard: WholeShard) -> bool:
 
 
 class Spool:
-    """Rows that are not yet in a whole shard, on disk as soon as they are written."""
+    """Rows that are not yet in a whole shard, on disk as soon as they are written.
+
+    Each group of rows stands behind its size (8 bytes) and its SHA-256 (32 bytes).
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file: Any = None
-        self._stream: pa.RecordBatchStreamWriter | None = None
+        self._file: BinaryIO | None = None
 
     def write(self, table: pa.Table) -> None:
         """Add a group of photos."""
+        made = pa.BufferOutputStream()
+        with pa.ipc.new_stream(made, table.schema) as stream:
+            stream.write_table(table)
+        group = made.getvalue()
         with tables.told_where(self._path):
-            if self._stream is None:
+            if self._file is None:
                 self._file = self._path.open("wb")
-                self._stream = pa.ipc.new_stream(self._file, schema.SCHEMA)
-            self._stream.write_table(table)
+            self._file.write(_HEAD.pack(group.size, hashlib.sha256(group).digest()))
+            self._file.write(group)
             self._file.flush()
 
     def drop(self) -> None:
@@ -86,20 +93,25 @@ class Spool:
         if self._file is not None:
             with suppress(OSError):
                 self._file.close()
-        self._file = self._stream = None
+        self._file = None
 
 
 def spooled(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows in a spool, up to the first that is cut off or has other bytes than it says."""
+    """The rows in a spool, up to the first group that is cut off or damaged."""
     try:
-        with path.open("rb") as file, pa.ipc.open_stream(file) as batches:
-            for batch in batches:
-                for row in batch.to_pylist():
-                    if hashlib.sha256(row["jpeg"]).hexdigest() != row["sha256"]:
-                        return
-                    yield row
-    except (OSError, pa.ArrowException):
+        file = path.open("rb")
+    except OSError:
         return
+    with file:
+        while len(head := file.read(_HEAD.size)) == _HEAD.size:
+            size_bytes, sha256 = _HEAD.unpack(head)
+            group = file.read(min(size_bytes, path.stat().st_size))
+            if hashlib.sha256(group).digest() != sha256:
+                return
+            yield from pa.ipc.open_stream(group).read_all().to_pylist()
+
+
+_HEAD = struct.Struct("<Q32s")
 
 
 def _sha256(path: Path) -> str:

@@ -31,7 +31,7 @@ ROWS_PER_GROUP = 100
 """Photos in a row group: about 6 MB of photos, read whole by other readers."""
 
 
-SPOOL = ".open.arrows"
+SPOOL = ".spool"
 """In the folder that is being written: rows that are not yet in a whole shard."""
 
 

@@ -159,7 +159,7 @@ def test_a_shard_that_is_gone_is_made_again(tmp_path, calm):
 
 @pytest.mark.parametrize("cut", [1, 5000])
 def test_a_spool_cut_short_is_fetched_again(tmp_path, calm, cut):
-    spool = part_of_killed(tmp_path / "one") / ".open.arrows"
+    spool = part_of_killed(tmp_path / "one") / ".spool"
     spool.write_bytes(spool.read_bytes()[:-cut])
 
     attempt, _ = go_on(tmp_path / "one")
@@ -168,7 +168,7 @@ def test_a_spool_cut_short_is_fetched_again(tmp_path, calm, cut):
 
 
 def test_a_spool_with_other_bytes_is_fetched_again(tmp_path, calm):
-    spool = part_of_killed(tmp_path / "one") / ".open.arrows"
+    spool = part_of_killed(tmp_path / "one") / ".spool"
     whole = spool.read_bytes()
     at = whole.rfind(b"004")
     spool.write_bytes(whole[:at] + b"X" + whole[at + 1 :])
