@@ -20,8 +20,10 @@ class FaultProxy:
 
     Args:
         server: address of the real server.
-        rates: share of requests for an object, or of all for `error`, that meet each fault.
+        rates: share of requests for objects that meet each fault.
         always: fault by the end of a key, for every request of it.
+        listings: fault by number of a request for a page of a listing, from 1.
+        page: objects in one page of a listing, instead of the server's 1000.
         seed: of the faults' order.
     """
 
@@ -31,20 +33,28 @@ class FaultProxy:
         *,
         rates: Mapping[str, float] | None = None,
         always: Mapping[str, str] | None = None,
+        listings: Mapping[int, str] | None = None,
+        page: int = 1000,
         seed: int = 0,
     ) -> None:
         self._server = urlsplit(server).netloc
         self._rates = dict(rates or {})
         self._always = dict(always or {})
+        self._listings = dict(listings or {})
+        self._page = page
         self._random = random.Random(seed)
         self._lock = threading.Lock()
         self.met: Counter[str] = Counter()
         """Faults met so far, by kind."""
         self.asked: Counter[str] = Counter()
         """Requests for an object so far, by its key with the bucket."""
+        self.pages = 0
+        """Requests for a page of a listing so far."""
         self.away = threading.Event()
         """While set, every connection ends without an answer."""
-        self._http = self._listen(0)
+        self.away_after: int | None = None
+        """Go away by itself after so many requests for objects."""
+        self._http = self._listen()
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
 
     def __enter__(self) -> "FaultProxy":
@@ -59,39 +69,50 @@ class FaultProxy:
         self._http.shutdown()
         self._http.server_close()
 
-    def fault_of(self, key: str) -> str | None:
-        """The fault that the next request of this key meets; "" asks for a listing."""
+    def _fault_of(self, key: str) -> str | None:
+        """The fault that the next request of this key meets; "" asks for a page of a listing."""
         with self._lock:
-            found = next((kind for end, kind in self._always.items() if key.endswith(end)), None)
-            draw = self._random.random()
-            for kind, rate in self._rates.items() if found is None else ():
-                if draw < rate:
-                    found = kind
-                    break
-                draw -= rate
-            if not key and found != "error":
-                found = None
             if key:
                 self.asked[key] += 1
+                if self.away_after is not None and self.asked.total() > self.away_after:
+                    self.away_after = None
+                    self.away.set()
+                found = self._drawn(key)
+            else:
+                self.pages += 1
+                found = self._listings.get(self.pages)
             if found:
                 self.met[found] += 1
             return found
+
+    def _drawn(self, key: str) -> str | None:
+        for end, kind in self._always.items():
+            if key.endswith(end):
+                return kind
+        draw = self._random.random()
+        for kind, rate in self._rates.items():
+            if draw < rate:
+                return kind
+            draw -= rate
+        return None
 
     def pass_on(self, handler: BaseHTTPRequestHandler) -> None:
         """Answer one request with the server's answer, or with a spoilt one."""
         path, _, query = handler.path.partition("?")
         bucket, _, key = unquote(path).lstrip("/").partition("/")
         is_listing = not key or "list-type" in query
-        fault = self.fault_of("" if is_listing else f"{bucket}/{key}")
+        fault = self._fault_of("" if is_listing else f"{bucket}/{key}")
         if self.away.is_set():
             handler.close_connection = True
             return
         if fault == "error":
             _answer(handler, 503, {"Content-Type": "application/xml"}, SLOW_DOWN)
             return
+        if is_listing:
+            handler.path += f"&max-keys={self._page}"
         status, headers, body = self._ask(handler)
         if fault == "tag":
-            headers = {k: v for k, v in headers.items() if k.lower() != "etag"}
+            headers = {name: text for name, text in headers.items() if name.lower() != "etag"}
             headers["ETag"] = '"00000000000000000000000000000000"'
         if fault == "short":
             body = body[: len(body) // 2]
@@ -117,7 +138,7 @@ class FaultProxy:
             kept["Content-Length"] = found.headers.get("Content-Length", "0")
         return found.status, kept, body
 
-    def _listen(self, port: int) -> ThreadingHTTPServer:
+    def _listen(self) -> ThreadingHTTPServer:
         proxy = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -140,7 +161,7 @@ class FaultProxy:
             def handle_error(self, request: Any, client_address: Any) -> None:
                 return  # the client went away: it was killed, or saw a fault
 
-        made = Quiet(("127.0.0.1", port), Handler)
+        made = Quiet(("127.0.0.1", 0), Handler)
         threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.05}).start()
         return made
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from threading import BoundedSemaphore
 from typing import Any, TypeAlias
 
-from stocktake.data import metadata
+from stocktake.data import metadata, retry
 from stocktake.data.counts import Counts
 from stocktake.data.listing import METADATA, PHOTOS, Listed, Reject, reject
 from stocktake.data.retry import PatientReader, Unanswered
@@ -62,7 +62,7 @@ def fetch_all(
     """
     # Many wait for the store, few decode: a decoding thread takes 20 MB, and cores are few.
     turn = BoundedSemaphore(cores())
-    reader = PatientReader(store)
+    reader = PatientReader(store, away_s=retry.AWAY_S)
 
     def one(listed: Listed) -> Outcome:
         return fetch(reader, listed, counts=counts, side_px=side_px, squash=squash, turn=turn)

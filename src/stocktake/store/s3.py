@@ -28,6 +28,8 @@ RETRIES = 10
 seconds."""
 RETRY_TIMEOUT_S = 60
 ANSWER_TIMEOUT_S = 30
+PAGE = 1000
+"""Objects in one page of a listing, as servers have it."""
 LISTING_WAITS_S = (1, 2, 4, 8, 15, 30)
 """Waits before a listing that broke off is taken up again, anew after every object listed."""
 ASK_AGAIN = (408, 429)
@@ -100,14 +102,16 @@ class S3Store:
                 return
             except (BaseError, OSError) as err:
                 told = self._told(err, self.address, "listed")
-                wait_s = next(waits, None) if last and isinstance(told, Away) else None
+                is_there = bool(last) or "response body" in str(err)  # it began to answer
+                wait_s = next(waits, None) if is_there and isinstance(told, Away) else None
                 if wait_s is None:
                     raise told from err
             time.sleep(wait_s)
 
     def _after(self, prefix: str, last: str) -> Iterator[Entry]:
         offset = {"offset": last} if last else {}
-        for chunk in obstore.list(self._bucket, prefix or None, chunk_size=1000, **offset):
+        chunks = obstore.list(self._bucket, prefix or None, chunk_size=PAGE, **offset)
+        for chunk in chunks:
             for found in chunk:
                 tag = found["e_tag"] or found["last_modified"].isoformat()
                 yield Entry(key=found["path"], size_bytes=found["size"], version=tag)
@@ -125,9 +129,17 @@ class S3Store:
         check_arrived(where, data, listed.size_bytes if listed else announced.size_bytes)
         if listed and _are_different(listed.version, announced.version):
             raise Garbled(f"{where} is not the version that was listed; it may have changed")
-        if _differs(announced.version, data) and self._get(key)[0] != data:
+        if _differs(announced.version, data) and not self._is_steady(key, data):
             raise Garbled(f"the bytes of {where} are not those of its tag")
         return data
+
+    def _is_steady(self, key: str, data: bytes) -> bool:
+        """Whether the object, asked for again, has the same size and bytes."""
+        try:
+            size_bytes = obstore.head(self._bucket, key)["size"]
+        except (BaseError, OSError) as err:
+            raise self._told(err, f"{self.address}/{key}", "asked for") from err
+        return size_bytes == len(data) and self._get(key)[0] == data
 
     def _get(self, key: str) -> tuple[bytes, Entry]:
         """What arrives, and what the answer's head says of it."""
