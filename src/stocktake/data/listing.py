@@ -4,6 +4,7 @@ The layout is the public bucket's: bin-images/ID.jpg with metadata/ID.json. Ids 
 numbers: `01044` and `1044` are two photos.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -112,6 +113,15 @@ def list_from(path: Path) -> Listing:
         for photo_id in sorted(mentions)
     ]
     return Listing(photos=listed, rejects=rejects)
+
+
+def digest(store: Store) -> str:
+    """SHA-256, hex, over names, sizes and versions of all that `list_all` would list."""
+    made = hashlib.sha256()
+    for folder in (PHOTOS, METADATA):
+        for entry in sorted(store.list(folder), key=lambda entry: entry.key):
+            made.update(ascii((entry.key, entry.size_bytes, entry.version)).encode())
+    return made.hexdigest()
 
 
 def _by_id(

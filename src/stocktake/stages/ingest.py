@@ -96,14 +96,15 @@ def outside(settings: IngestSettings) -> str:
         SettingsError: if no source is set.
         DataError: if the source is missing.
     """
+    from stocktake.data import listing
+
     store = _store(settings)
-    seen: list[Any] = []
+    seen: list[str] = []
     if settings.list_file:
         _listing(settings, store)
         seen.append(fingerprint.of_file(Path(settings.list_file)))
     if store.lists_fast or not settings.list_file:
-        entries = [entry for folder in _folders() for entry in store.list(folder)]
-        seen += sorted((ascii(e.key), e.size_bytes, e.version) for e in entries)
+        seen.append(listing.digest(store))
     return fingerprint.of(seen)
 
 
@@ -261,9 +262,3 @@ def _listing(settings: IngestSettings, store: "Store") -> "Listing":
     if settings.list_file:
         return listing.list_from(Path(settings.list_file))
     return listing.list_all(store)
-
-
-def _folders() -> tuple[str, str]:
-    from stocktake.data import listing
-
-    return listing.PHOTOS, listing.METADATA

@@ -5,6 +5,7 @@ import time
 import pytest
 from PIL import Image
 
+from stocktake.data import retry
 from stocktake.data.counts import Counts
 from stocktake.data.listing import Listed, Reject, list_all
 from stocktake.data.source import LeftOut, digest, fetch, fetch_all
@@ -102,6 +103,59 @@ def test_a_photo_is_never_enlarged(bucket):
     (row,) = outcomes(bucket, side_px=60)
 
     assert row["jpeg"] == photo
+
+
+@pytest.mark.parametrize(
+    ("size", "kept"),
+    [((400, 300), (60, 60)), ((400, 40), (60, 40)), ((40, 400), (40, 60)), ((40, 30), (40, 30))],
+)
+def test_a_photo_is_squashed_whatever_its_aspect(bucket, size, kept):
+    photo = bucket.photo("00001", size=size)
+    bucket.record("00001", {"A": 1})
+
+    (row,) = outcomes(bucket, side_px=60, squash=True)
+
+    assert (row["width_px"], row["height_px"]) == kept
+    assert Image.open(io.BytesIO(row["jpeg"])).size == kept
+    assert (row["jpeg"] == photo) == (size == kept)
+
+
+@pytest.mark.filterwarnings("ignore:Image size")
+def test_a_photo_of_100_megapixels_is_refused_before_it_is_unpacked(bucket):
+    made = io.BytesIO()
+    Image.new("1", (10_000, 10_000)).save(made, "PNG")
+    bucket.put("bin-images/00001.jpg", made.getvalue())
+    bucket.record("00001", {"A": 1})
+
+    (bad,) = outcomes(bucket)
+
+    assert (bad.reason, bad.photo_id) == ("unreadable", "00001")
+    assert "10000 x 10000 pixels, at most 50,000,000 are taken" in bad.detail
+
+
+def test_a_file_too_large_is_refused_unread(bucket):
+    bucket.record("00001", {"A": 1})
+    with (bucket.folder / "bin-images/00001.jpg").open("wb") as file:
+        file.truncate(60_000_000)
+
+    (bad,) = outcomes(bucket)
+
+    assert bad.reason == "refused"
+    assert "has 60,000,000 bytes, at most 50,000,000 are taken" in bad.detail
+
+
+def test_a_file_that_is_not_as_listed_is_damaged(bucket, monkeypatch):
+    monkeypatch.setattr(retry, "FIRST_WAIT_S", 0.001)
+    bucket.bin("00001", A=1)
+    store = LocalStore(bucket.folder)
+    photos = list_all(store).photos
+    bucket.put("bin-images/00001.jpg", b"other")
+
+    (bad,) = fetch_all(store, photos, counts=Counts())
+
+    assert isinstance(bad, Reject)
+    assert bad.reason == "damaged"
+    assert "5 bytes arrived" in bad.detail
 
 
 class Slow(LocalStore):

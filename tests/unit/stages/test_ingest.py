@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 import resource
@@ -227,6 +228,7 @@ def test_a_source_of_broken_photos_is_told_with_the_first(bucket):
         ({"in_flight": 0}, r"ingest\.in_flight must be 1 to 256, got 0"),
         ({"side_px": 3}, r"ingest\.side_px must be 0 or 16 to 10000, got 3"),
         ({"photos_per_shard": 1}, r"ingest\.photos_per_shard must be 100 to 100000, got 1"),
+        ({"squash": True}, r"ingest\.squash needs side_px"),
         ({"sorce": "x"}, "did you mean 'source'"),
     ],
 )
@@ -242,6 +244,62 @@ def test_photos_may_be_shrunk_on_the_way_in(bucket):
     (row,) = shards(ingest(bucket, side_px=96)).rows().to_pylist()
 
     assert (row["width_px"], row["height_px"]) == (128, 96)
+
+
+def test_photos_may_be_squashed_on_the_way_in(bucket):
+    bucket.photo("00001", size=(400, 300))
+    bucket.record("00001", {"A": 1})
+
+    (row,) = shards(ingest(bucket, side_px=96, squash=True)).rows().to_pylist()
+
+    assert (row["width_px"], row["height_px"]) == (96, 96)
+
+
+def test_rows_say_where_they_came_from_and_what_their_bytes_hash_to(bucket):
+    bucket.bin("00001", A=1)
+    (row,) = shards(ingest(bucket)).rows(without=()).to_pylist()
+
+    assert row["source"] == "bin-images/00001.jpg"
+    assert row["sha256"] == hashlib.sha256(row["jpeg"]).hexdigest()
+
+
+def test_a_name_that_is_not_utf_8_is_a_reject(bucket):
+    bucket.bin("00001", A=1)
+    (bucket.folder / "bin-images" / os.fsdecode(b"\xff.jpg")).write_bytes(b"x")
+
+    run = ingest(bucket)
+
+    assert run.result()["rejects_by_reason"] == {"bad-name": 1}
+    assert rejects(run)[0]["source"] == "bin-images/\\udcff.jpg"
+
+
+def test_after_none_could_be_taken_the_next_begins_anew(bucket):
+    bucket.bin("00001", A=1)
+    path = bucket.folder / "bin-images/00001.jpg"
+    path.rename(bucket.folder / "away")
+    path.symlink_to(bucket.folder / "away2")  # listed, but not there
+    with pytest.raises(DataError, match="missing-photo"):
+        ingest(bucket)
+    path.unlink()
+    (bucket.folder / "away").rename(path)
+
+    assert ingest(bucket).result()["photos"] == 1
+
+
+def test_an_interrupted_ingest_of_another_source_is_not_gone_on_with(bucket):
+    many(bucket, 300)
+    todo = job(bucket, in_flight=1, photos_per_shard=100)
+    process = start(todo)
+    while lines_of(Path(todo.output) / "attempt.jsonl") < 8:
+        assert process.poll() is None
+        time.sleep(0.001)
+    process.kill()
+    process.wait()
+    bucket.photo("00000", shade=33)  # in the first shard
+    run = worker.run_job(todo)
+
+    assert shards(run).jpegs(["00000"]) == [(bucket.folder / "bin-images/00000.jpg").read_bytes()]
+    assert [line for line in run.lines() if line["message"] == "going on"] == []
 
 
 def start(todo: Job) -> subprocess.Popen[str]:
