@@ -97,7 +97,7 @@ def test_an_object_without_an_answer_is_not_the_store():
         while not ended.wait(0.005):
             reader.read("b")
 
-    threading.Thread(target=others).start()
+    threading.Thread(target=others, daemon=True).start()
     with pytest.raises(Unanswered, match=r"s3://here/a had no answer in 0\.1 s, others had"):
         reader.read("a")
     ended.set()

@@ -194,6 +194,18 @@ def test_a_writer_goes_on_after_the_shards_that_were_kept(tmp_path):
         assert (tmp_path / "photos" / name).read_bytes() == (tmp_path / "calm" / name).read_bytes()
 
 
+def test_what_is_not_kept_is_cleared_away(tmp_path):
+    whole = []
+    with ShardWriter(tmp_path / "photos", 100, on_shard=whole.append) as shards:
+        for number in range(200):
+            shards.add(row(number))
+    (tmp_path / "photos").rename(tmp_path / ".photos.part")
+    with ShardWriter(tmp_path / "photos", 100, kept=whole[:1], on_shard=whole.append):
+        pass
+
+    assert [path.name for path in (tmp_path / "photos").iterdir()] == ["part-00000.parquet"]
+
+
 def test_ids_must_rise_after_the_shards_that_were_kept(tmp_path):
     whole = []
     with ShardWriter(tmp_path / "photos", 100, on_shard=whole.append) as shards:
