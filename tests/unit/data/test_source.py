@@ -11,7 +11,7 @@ from stocktake.data.listing import Listed, Reject, list_all
 from stocktake.data.source import LeftOut, digest, fetch, fetch_all
 from stocktake.errors import DataError
 from stocktake.store.local import LocalStore
-from stocktake.store.objects import Entry
+from stocktake.store.objects import Away, Entry
 
 
 def outcomes(bucket, counts="", **more):
@@ -181,6 +181,29 @@ def test_a_store_that_fails_ends_it_at_once(bucket):
         list(fetch_all(store, photos, counts=Counts(), in_flight=2))
 
     assert store.reads < 30
+
+
+class Leaving(LocalStore):
+    """A store that answers for the first photo, then no more."""
+
+    def read(self, key: str, *, listed: Entry | None = None) -> bytes:
+        if "00000" not in key:
+            raise Away("no route")
+        return super().read(key, listed=listed)
+
+
+def test_ending_early_does_not_wait_for_a_store_that_is_away(bucket, monkeypatch):
+    monkeypatch.setattr(retry, "FIRST_WAIT_S", 20)
+    for number in range(9):
+        bucket.bin(f"{number:05d}", A=1)
+    store = Leaving(bucket.folder)
+    taken = fetch_all(store, list_all(store).photos, counts=Counts(), in_flight=1)
+    next(taken)
+    time.sleep(0.1)  # the next is being waited for
+    started = time.monotonic()
+    taken.close()
+
+    assert time.monotonic() - started < 5
 
 
 def test_few_photos_wait_in_memory(bucket):
