@@ -53,6 +53,7 @@ class Attempt:
         self._taken: list[str] = []  # after these, in order
         self._unwritten: dict[str, Any] = _nothing()
         self._resume(_mark(listing))
+        self._noted = self.seen
 
     @property
     def kept_outcomes(self) -> int:
@@ -95,7 +96,7 @@ class Attempt:
 
     def note(self, shard: WholeShard | None = None) -> None:
         """Write down what is not yet: with a shard that became whole always, else now and then."""
-        if shard is None and self.seen % NOTED_EVERY:
+        if shard is None and self.seen < self._noted + NOTED_EVERY:
             return
         if shard is not None:
             self._unwritten["taken"] = []
@@ -103,6 +104,7 @@ class Attempt:
         if shard is not None:
             row |= {"shard": asdict(shard), "photos": self.photos, "size_bytes": self.size_bytes}
         journal.append(self._journal, row)
+        self._noted = self.seen
         self._unwritten = _nothing()
 
     def forget(self) -> None:

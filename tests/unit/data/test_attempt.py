@@ -225,6 +225,14 @@ def test_forgotten_it_starts_anew(tmp_path):
     assert go_on(tmp_path / "one")[1] == PHOTOS
 
 
+def test_the_journal_stays_small(tmp_path):
+    killed_at(tmp_path / "one", 90, 60)
+    go_on(tmp_path / "one")
+
+    lines = (tmp_path / "one" / "attempt.jsonl").read_bytes().count(b"\n")
+    assert lines <= 1 + PHOTOS // 20 + 4  # the head, one now and then, one for each shard
+
+
 def test_the_journal_says_its_format_first(tmp_path):
     go_on(tmp_path / "one", what=listing(30))
 
