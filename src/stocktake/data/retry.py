@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 
 from stocktake.errors import DataError
-from stocktake.store.objects import Away, Entry, Garbled, Missing, Refused, Store
+from stocktake.store.objects import Away, Entry, Garbled, Store
 
 AWAY_S = 120
 """A server that restarts is back within half a minute; SeaweedFS needed 12 s on 2026-11-25."""
@@ -34,7 +34,7 @@ class PatientReader:
         self._store = store
         self._away_s = away_s
         self._closed = threading.Event()
-        self._answered_s: float | None = None
+        self._witness: str | None = None  # the object read last
 
     def read(self, key: str, *, listed: Entry | None = None) -> bytes:
         """The object's bytes, as `Store.read` gives them.
@@ -42,25 +42,25 @@ class PatientReader:
         Raises:
             Missing, Refused: as `Store.read` does.
             Garbled: if five times something else arrived than was listed.
-            Unanswered: if there was no answer for this object while there was for others.
+            Unanswered: if there was no answer for this object while there was for another.
             DataError: if the store answered nobody; at once where it never did.
         """
-        began_s, garbled, waits = time.monotonic(), 0, _waits_s()
+        began_s, garbled, is_last_try, waits = time.monotonic(), 0, False, _waits_s()
         while True:
             try:
                 data = self._store.read(key, listed=listed)
-            except (Missing, Refused):
-                self._answered_s = time.monotonic()
-                raise
             except Garbled:
-                self._answered_s = time.monotonic()
                 garbled += 1
                 if garbled == GARBLED_TRIES:
                     raise
             except Away as err:
-                self._check_patience(key, began_s, err)
+                if is_last_try:
+                    raise self._unanswered(key) from err
+                is_last_try = self._is_no_use(began_s, err)
+                if is_last_try:
+                    continue
             else:
-                self._answered_s = time.monotonic()
+                self._witness = key
                 return data
             if self._closed.wait(next(waits)):
                 raise DataError(f"{self._store.address}/{key} was not read: the reader was closed")
@@ -69,19 +69,25 @@ class PatientReader:
         """End the waits of all threads."""
         self._closed.set()
 
-    def _check_patience(self, key: str, began_s: float, err: Away) -> None:
-        """Raise unless it is worth waiting for an answer."""
-        if self._answered_s is None:
+    def _is_no_use(self, began_s: float, err: Away) -> bool:
+        """Whether patience is at an end, while an object read before is answered still."""
+        if self._witness is None:
             raise err
         if time.monotonic() - began_s < self._away_s:
-            return
-        if self._answered_s > began_s:
-            raise Unanswered(
-                f"{self._store.address}/{key} had no answer in {self._away_s:g} s, others had"
+            return False
+        try:
+            self._store.read(self._witness)
+        except Away:
+            raise DataError(
+                f"{err}; no answer for {self._away_s:g} s, run it again later to go on from here"
             ) from err
-        raise DataError(
-            f"{err}; no answer for {self._away_s:g} s, run it again later to go on from here"
-        ) from err
+        except DataError:
+            return True  # no longer there, perhaps; but that is an answer
+        return True
+
+    def _unanswered(self, key: str) -> Unanswered:
+        where = f"{self._store.address}/{key}"
+        return Unanswered(f"{where} had no answer in {self._away_s:g} s, {self._witness} had")
 
 
 def _waits_s() -> Iterator[float]:
