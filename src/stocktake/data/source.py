@@ -3,23 +3,22 @@
 import hashlib
 import io
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from threading import BoundedSemaphore
 from typing import Any, TypeAlias
 
-from stocktake.data import metadata
+from stocktake.data import metadata, retry
 from stocktake.data.counts import Counts
 from stocktake.data.listing import METADATA, PHOTOS, Listed, Reject, reject
+from stocktake.data.retry import PatientReader, Unanswered
 from stocktake.errors import DataError
 from stocktake.imaging.decode import decode
 from stocktake.runs.machine import cores
-from stocktake.store.objects import Missing, Refused, Store
+from stocktake.store.objects import Entry, Garbled, Missing, Refused, Store
 
-MAX_BYTES = 50_000_000
-"""A photo file above this is refused; bin photos have about 60 kB, the largest 200 kB."""
 SHRUNK_QUALITY = 90
 """JPEG quality of shrunk photos."""
 
@@ -32,6 +31,9 @@ class LeftOut:
     count: int
 
 
+Reader: TypeAlias = Store | PatientReader
+"""What gives an object's bytes by its key."""
+
 Outcome: TypeAlias = dict[str, Any] | Reject | LeftOut
 """What a listed photo came to: a row of photos/1, or why it is none."""
 
@@ -42,8 +44,9 @@ def fetch_all(
     *,
     counts: Counts,
     side_px: int = 0,
+    squash: bool = False,
     in_flight: int = 16,
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """The outcome of every listed photo, in their order; as many wait in memory as are in flight.
 
     Args:
@@ -51,6 +54,7 @@ def fetch_all(
         photos: which ones.
         counts: the counts that are asked for.
         side_px: see `fetch`.
+        squash: see `fetch`.
         in_flight: photos fetched at once.
 
     Raises:
@@ -58,9 +62,10 @@ def fetch_all(
     """
     # Many wait for the store, few decode: a decoding thread takes 20 MB, and cores are few.
     turn = BoundedSemaphore(cores())
+    reader = PatientReader(store, away_s=retry.AWAY_S)
 
     def one(listed: Listed) -> Outcome:
-        return fetch(store, listed, counts=counts, side_px=side_px, turn=turn)
+        return fetch(reader, listed, counts=counts, side_px=side_px, squash=squash, turn=turn)
 
     with ThreadPoolExecutor(in_flight, thread_name_prefix="fetch") as pool:
         ahead: deque[Future[Outcome]] = deque()
@@ -72,16 +77,18 @@ def fetch_all(
             while ahead:
                 yield ahead.popleft().result()
         finally:
+            reader.close()
             for future in ahead:
                 future.cancel()
 
 
 def fetch(
-    store: Store,
+    store: Reader,
     listed: Listed,
     *,
     counts: Counts,
     side_px: int = 0,
+    squash: bool = False,
     turn: AbstractContextManager[Any] | None = None,
 ) -> Outcome:
     """One photo as a row of photos/1, or why it is none.
@@ -93,6 +100,7 @@ def fetch(
         listed: which one.
         counts: the counts that are asked for.
         side_px: shrink photos so that the short side has this many pixels; 0 keeps their bytes.
+        squash: shrink both sides to side_px instead, whatever the aspect.
         turn: held while decoding, to keep that to a few threads at a time.
 
     Raises:
@@ -106,7 +114,7 @@ def fetch(
     if record_key is None:
         detail = f"there is no {METADATA}/{photo_id}.json"
         return reject(photo_id, key, "missing-metadata", detail)
-    text = _read(store, photo_id, record_key, "missing-metadata")
+    text = _read(store, photo_id, record_key, listed.metadata, "missing-metadata")
     if isinstance(text, Reject):
         return text
     try:
@@ -115,12 +123,12 @@ def fetch(
         return reject(photo_id, record_key, "bad-metadata", str(err))
     if record.count not in counts:
         return LeftOut(photo_id=photo_id, count=record.count)
-    photo = _read(store, photo_id, key, "missing-photo")
+    photo = _read(store, photo_id, key, listed.photo, "missing-photo")
     if isinstance(photo, Reject):
         return photo
     try:
         with turn or nullcontext():
-            row = _checked(photo, side_px)
+            row = _checked(photo, side_px, squash)
     except DataError as err:
         return reject(photo_id, key, "unreadable", str(err))
     return {
@@ -138,23 +146,27 @@ def digest(rows: Iterable[tuple[str, str]]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _read(store: Store, photo_id: str, key: str, missing: str) -> bytes | Reject:
+def _read(
+    store: Reader, photo_id: str, key: str, listed: Entry | None, missing: str
+) -> bytes | Reject:
     try:
-        return store.read(key)
-    except Missing as err:
-        return reject(photo_id, key, missing, str(err))
-    except Refused as err:
-        return reject(photo_id, key, "refused", str(err))
+        return store.read(key, listed=listed)
+    except (Missing, Refused, Garbled, Unanswered) as err:
+        return reject(photo_id, key, REASON.get(type(err), missing), str(err))
 
 
-def _checked(photo: bytes, side_px: int) -> dict[str, Any]:
+REASON = {Refused: "refused", Garbled: "damaged", Unanswered: "unanswered"}
+"""Reason words of what the store could not give."""
+
+
+def _checked(photo: bytes, side_px: int, squash: bool) -> dict[str, Any]:
     """The columns of photos/1 that follow from the photo's bytes, decoded whole."""
-    if len(photo) > MAX_BYTES:
-        raise DataError(f"photo has {len(photo):,} bytes, at most {MAX_BYTES:,} are taken")
     pixels = decode(photo)  # (H, W, 3)
     height_px, width_px = pixels.shape[:2]
-    if 0 < side_px < min(width_px, height_px):
-        photo, width_px, height_px = _shrunk(pixels, side_px)
+    wanted = _size(width_px, height_px, side_px=side_px, squash=squash)
+    if wanted != (width_px, height_px):
+        photo = _shrunk(pixels, wanted)
+        width_px, height_px = wanted
     return {
         "jpeg": photo,
         "width_px": width_px,
@@ -163,14 +175,21 @@ def _checked(photo: bytes, side_px: int) -> dict[str, Any]:
     }
 
 
-def _shrunk(pixels: Any, side_px: int) -> tuple[bytes, int, int]:
-    """JPEG, width and height with the short side at side_px and the aspect kept."""
+def _size(width_px: int, height_px: int, *, side_px: int, squash: bool) -> tuple[int, int]:
+    """(width_px, height_px) of the photo to keep; no side ever grows."""
+    if not side_px:
+        return width_px, height_px
+    if squash:
+        return min(width_px, side_px), min(height_px, side_px)
+    scale = min(1.0, side_px / min(width_px, height_px))
+    return round(width_px * scale), round(height_px * scale)
+
+
+def _shrunk(pixels: Any, size: tuple[int, int]) -> bytes:
+    """A JPEG of that (width_px, height_px)."""
     from PIL import Image
 
-    seen = Image.fromarray(pixels)
-    scale = side_px / min(seen.size)
-    width_px, height_px = (max(side_px, round(side * scale)) for side in seen.size)
     made = io.BytesIO()
-    small = seen.resize((width_px, height_px), Image.Resampling.LANCZOS)
+    small = Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS)
     small.save(made, "JPEG", quality=SHRUNK_QUALITY)
-    return made.getvalue(), width_px, height_px
+    return made.getvalue()

@@ -52,10 +52,12 @@ REJECTS = pa.schema(
 REASONS = (
     "bad-metadata",
     "bad-name",
+    "damaged",
     "listed-twice",
     "missing-metadata",
     "missing-photo",
     "refused",
+    "unanswered",
     "unreadable",
 )
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,11 +12,14 @@ from stocktake.runs import fingerprint
 from stocktake.runs.folder import RunFolder
 
 if TYPE_CHECKING:
+    from stocktake.data.attempt import Attempt
     from stocktake.data.listing import Listing, Reject
     from stocktake.data.source import Outcome
     from stocktake.store.objects import Store
 
 PACE = ("in_flight",)
+JOURNAL = "attempt.jsonl"
+"""In the run's folder: what became of what was listed; see data.attempt."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,6 +36,8 @@ class IngestSettings:
     """JSON file that names the photos: class -> list of data/metadata/ID.json; empty for all."""
     side_px: int = 0
     """Shrink photos so that the short side has this many pixels; 0 keeps them as they are."""
+    squash: bool = False
+    """Shrink both sides to side_px instead, whatever the aspect; no side ever grows."""
     in_flight: int = 16
     """Photos fetched at once, 1 to 256."""
     endpoint_url: str = ""
@@ -49,6 +55,8 @@ class IngestSettings:
             raise ValueError(f"limit must be 0 or more, got {self.limit}")
         if self.side_px and not 16 <= self.side_px <= 10_000:
             raise ValueError(f"side_px must be 0 or 16 to 10000, got {self.side_px}")
+        if self.squash and not self.side_px:
+            raise ValueError("squash needs side_px, the side to shrink to; got side_px = 0")
         if not 1 <= self.in_flight <= 256:
             raise ValueError(f"in_flight must be 1 to 256, got {self.in_flight}")
         if not 100 <= self.photos_per_shard <= 100_000:
@@ -88,23 +96,27 @@ def outside(settings: IngestSettings) -> str:
         SettingsError: if no source is set.
         DataError: if the source is missing.
     """
+    from stocktake.data import listing
+
     store = _store(settings)
-    seen: list[Any] = []
+    seen: list[str] = []
     if settings.list_file:
         _listing(settings, store)
         seen.append(fingerprint.of_file(Path(settings.list_file)))
     if store.lists_fast or not settings.list_file:
-        entries = [entry for folder in _folders() for entry in store.list(folder)]
-        seen += sorted((ascii(e.key), e.size_bytes, e.version) for e in entries)
+        seen.append(listing.digest(store))
     return fingerprint.of(seen)
 
 
 def ingest(*, settings: IngestSettings, run: RunFolder) -> IngestResult:
     """Take every listed photo that can be taken; say of each other one why not.
 
+    What an interrupted ingest of the same listing brought in is kept, and not fetched again.
+
     Raises:
         DataError: if the source lists no photo, none can be taken, or it stops answering.
     """
+    from stocktake.data.attempt import Attempt
     from stocktake.schema import photos as schema
     from stocktake.store.shards import PhotoShards
     from stocktake.store.tables import write_table
@@ -112,87 +124,92 @@ def ingest(*, settings: IngestSettings, run: RunFolder) -> IngestResult:
     store = _store(settings)
     run.progress(0, None, "photos")
     listing = _listing(settings, store)
-    tally = _Tally(listing.rejects)
-    _take(store, listing, settings=settings, run=run, tally=tally)
-    tally.beyond = len(listing.photos) - tally.seen
+    attempt = Attempt(run.path / JOURNAL, run.artifact("photos"), listing)
+    _take(store, attempt, settings=settings, run=run, total=len(listing.photos))
     write_table(
         run.artifact("rejects.parquet"),
-        _rejects_table(tally.rejects),
+        _rejects_table(attempt.rejects),
         format=schema.REJECTS_FORMAT,
     )
     shards = PhotoShards.open(run.artifact("photos"))
-    result = _result(shards.rows(), listing, tally)
+    needed = ("photo_id", "sha256", "count")
+    without = [name for name in schema.SCHEMA.names if name not in needed]
+    result = _result(shards.rows(without), listing, attempt)
     if not result.photos:
-        raise DataError(_none_taken(settings, result, tally))
-    run.log("ingested", left_out_by_count=_by_count(tally.other_counts))
+        attempt.forget()
+        raise DataError(_none_taken(settings, result, attempt))
+    run.log("ingested", left_out_by_count=_by_count(attempt.other_counts.elements()))
     if result.rejects:
         run.warn(f"{result.rejects} of {result.listed} listed were rejected; see rejects.parquet")
     return result
 
 
-class _Tally:
-    """What happened so far to the photos of a listing."""
-
-    def __init__(self, rejects: "list[Reject]") -> None:
-        self.rejects = list(rejects)
-        self.other_counts: Counter[int] = Counter()
-        self.seen = 0
-        self.photos = 0
-        self.beyond = 0
-        self.size_bytes = 0
-
-
 def _take(
-    store: "Store", listing: "Listing", *, settings: IngestSettings, run: RunFolder, tally: _Tally
+    store: "Store",
+    attempt: "Attempt",
+    *,
+    settings: IngestSettings,
+    run: RunFolder,
+    total: int,
 ) -> None:
     """Write the photos into shards, until all are seen or the limit is reached."""
-    from stocktake.data.counts import Counts
-    from stocktake.data.listing import Reject
-    from stocktake.data.source import LeftOut, fetch_all
     from stocktake.store.shards import ShardWriter
+
+    writer = ShardWriter(
+        run.artifact("photos"),
+        settings.photos_per_shard,
+        kept=attempt.kept,
+        on_shard=attempt.note,
+    )
+    with writer as shards:
+        for row in attempt.spooled():
+            shards.add(row)
+        if attempt.seen:
+            run.log("going on", outcomes_kept=attempt.kept_outcomes, shards_kept=len(attempt.kept))
+        for outcome in _fetched(store, attempt, settings):
+            attempt.saw(outcome)
+            if isinstance(outcome, dict):
+                shards.add(outcome)
+            attempt.note()
+            run.progress(attempt.seen, total, "photos")
+
+
+def _fetched(store: "Store", attempt: "Attempt", settings: IngestSettings) -> "Iterator[Outcome]":
+    """What is still to be fetched, until the limit is reached."""
+    from stocktake.data.counts import Counts
+    from stocktake.data.source import fetch_all
 
     outcomes = fetch_all(
         store,
-        listing.photos,
+        attempt.left(),
         counts=Counts(settings.counts),
         side_px=settings.side_px,
+        squash=settings.squash,
         in_flight=settings.in_flight,
     )
-    with ShardWriter(run.artifact("photos"), settings.photos_per_shard) as shards:
-        for outcome in _until(outcomes, tally, settings.limit):
-            tally.seen += 1
-            if isinstance(outcome, Reject):
-                tally.rejects.append(outcome)
-            elif isinstance(outcome, LeftOut):
-                tally.other_counts[outcome.count] += 1
-            else:
-                shards.add(outcome)
-                tally.photos += 1
-                tally.size_bytes += len(outcome["jpeg"])
-            run.progress(tally.seen, len(listing.photos), "photos")
+    with closing(outcomes):
+        while not (settings.limit and attempt.photos >= settings.limit):
+            outcome = next(outcomes, None)
+            if outcome is None:
+                return
+            yield outcome
 
 
-def _until(outcomes: "Iterator[Outcome]", tally: _Tally, limit: int) -> "Iterator[Outcome]":
-    for outcome in outcomes:
-        yield outcome
-        if limit and tally.photos == limit:
-            return
-
-
-def _result(rows: Any, listing: "Listing", tally: _Tally) -> IngestResult:
+def _result(rows: Any, listing: "Listing", attempt: "Attempt") -> IngestResult:
     from stocktake.data.source import digest
 
     pairs = zip(rows["photo_id"].to_pylist(), rows["sha256"].to_pylist(), strict=True)
-    left_out = {"other-count": tally.other_counts.total(), "beyond-limit": tally.beyond}
+    beyond = len(listing.photos) - attempt.seen
+    left_out = {"other-count": attempt.other_counts.total(), "beyond-limit": beyond}
     return IngestResult(
         listed=len(listing.photos) + len(listing.rejects),
         photos=len(rows),
-        rejects=len(tally.rejects),
+        rejects=len(attempt.rejects),
         left_out=sum(left_out.values()),
         photos_by_count=_by_count(rows["count"].to_pylist()),
-        rejects_by_reason=dict(sorted(Counter(r.reason for r in tally.rejects).items())),
+        rejects_by_reason=dict(sorted(Counter(r.reason for r in attempt.rejects).items())),
         left_out_by_reason={reason: n for reason, n in left_out.items() if n},
-        size_bytes=tally.size_bytes,
+        size_bytes=attempt.size_bytes,
         digest=digest(pairs),
     )
 
@@ -212,14 +229,14 @@ def _rejects_table(rejects: "list[Reject]") -> Any:
     return pa.Table.from_pylist(rows, schema=schema.REJECTS)
 
 
-def _none_taken(settings: IngestSettings, result: IngestResult, tally: _Tally) -> str:
-    if tally.other_counts:
-        found = sorted(tally.other_counts)
+def _none_taken(settings: IngestSettings, result: IngestResult, attempt: "Attempt") -> str:
+    if attempt.other_counts:
+        found = sorted(attempt.other_counts)
         return (
             f"{settings.source} has no photo that can be taken with a count in"
             f" '{settings.counts}'; its counts are {found[0]} to {found[-1]}"
         )
-    first = tally.rejects[0]
+    first = attempt.rejects[0]
     return (
         f"none of {result.listed} listed in {settings.source} could be taken; the first,"
         f" {first.source}: {first.reason}, {first.detail}"
@@ -245,9 +262,3 @@ def _listing(settings: IngestSettings, store: "Store") -> "Listing":
     if settings.list_file:
         return listing.list_from(Path(settings.list_file))
     return listing.list_all(store)
-
-
-def _folders() -> tuple[str, str]:
-    from stocktake.data import listing
-
-    return listing.PHOTOS, listing.METADATA

@@ -6,7 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stocktake.errors import DataError, nearest
-from stocktake.store.objects import Entry, Missing, Refused, check_key
+from stocktake.store.objects import (
+    Entry,
+    Missing,
+    Refused,
+    check_arrived,
+    check_key,
+    check_size,
+)
 from stocktake.store.tables import told_where
 
 
@@ -35,16 +42,21 @@ class LocalStore:
             check_key(prefix)
         yield from self._walk(self._root / prefix, f"{prefix}/" if prefix else "")
 
-    def read(self, key: str) -> bytes:
-        """The file's bytes. Raises Missing or Refused."""
+    def read(self, key: str, *, listed: Entry | None = None) -> bytes:
+        """The file's bytes. Raises Missing, Refused, or Garbled if its size is not as listed."""
         check_key(key)
+        where = f"{self.address}/{key}"
         try:
-            return (self._root / key).read_bytes()
+            with (self._root / key).open("rb") as file:
+                check_size(where, os.fstat(file.fileno()).st_size)
+                data = file.read()
         except (FileNotFoundError, NotADirectoryError):
-            raise Missing(f"{self.address}/{key} is not there") from None
+            raise Missing(f"{where} is not there") from None
         except OSError as err:
-            reason = err.strerror or str(err)
-            raise Refused(f"{self.address}/{key} cannot be read ({reason})") from err
+            raise Refused(f"{where} cannot be read ({err.strerror or str(err)})") from err
+        if listed is not None:
+            check_arrived(where, data, listed.size_bytes)
+        return data
 
     def exists(self, key: str) -> bool:
         """Whether there is a file of that key."""

@@ -16,6 +16,18 @@ class Refused(DataError):
     """There is, or may be, an object of that key, but this one may not be read."""
 
 
+class Away(DataError):
+    """The place does not answer now; asked again later, it may."""
+
+
+class Garbled(DataError):
+    """What arrived is not what was listed or announced; read again, it may be."""
+
+
+MAX_BYTES = 50_000_000
+"""A larger object is refused unread; bin photos have about 60 kB, the largest 200 kB."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Entry:
     """One object in a listing."""
@@ -44,13 +56,19 @@ class Store(Protocol):
         """
         ...
 
-    def read(self, key: str) -> bytes:
-        """The object's bytes.
+    def read(self, key: str, *, listed: Entry | None = None) -> bytes:
+        """The object's bytes, whole.
+
+        Args:
+            key: its name.
+            listed: what a listing said of it; what arrives must be that.
 
         Raises:
             Missing: if there is none.
-            Refused: if this one may not be read.
-            DataError: if the place does not answer.
+            Refused: if this one may not be read, or is above MAX_BYTES.
+            Garbled: if something else arrived than was listed or announced.
+            Away: if the place does not answer.
+            DataError: if it answers, but will give nothing to anybody as we ask.
         """
         ...
 
@@ -73,3 +91,15 @@ def check_key(key: str) -> None:
     path = PurePosixPath(key)
     if not key or path.is_absolute() or ".." in path.parts or "\0" in key or "\\" in key:
         raise Refused(f"'{key}' is not a key below the source, such as bin-images/00001.jpg")
+
+
+def check_size(where: str, size_bytes: int) -> None:
+    """Raise Refused for an object too large to be anything we take."""
+    if size_bytes > MAX_BYTES:
+        raise Refused(f"{where} has {size_bytes:,} bytes, at most {MAX_BYTES:,} are taken")
+
+
+def check_arrived(where: str, data: bytes, size_bytes: int) -> None:
+    """Raise Garbled unless as many bytes arrived as were said to be there."""
+    if len(data) != size_bytes:
+        raise Garbled(f"of {where} {len(data):,} bytes arrived, {size_bytes:,} were expected")

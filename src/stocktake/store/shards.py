@@ -25,9 +25,14 @@ from numpy.typing import NDArray
 from stocktake.errors import DataError
 from stocktake.schema import photos as schema
 from stocktake.store import tables
+from stocktake.store.kept import Spool, WholeShard, note
 
 ROWS_PER_GROUP = 100
 """Photos in a row group: about 6 MB of photos, read whole by other readers."""
+
+
+SPOOL = ".spool"
+"""In the folder that is being written: rows that are not yet in a whole shard."""
 
 
 class ShardWriter:
@@ -36,21 +41,40 @@ class ShardWriter:
     Args:
         folder: where the shards will be; an older folder of that name is replaced at the end.
         photos_per_shard: photos in one file.
+        kept: what a killed writer of the same photos left and is sound; None clears all away.
+        on_shard: told of each shard as soon as it is whole, so that it can be kept.
+
+    With `on_shard`, a failure leaves what is whole, and the rows after it in a spool.
     """
 
-    def __init__(self, folder: Path, photos_per_shard: int = 2000) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        photos_per_shard: int = 2000,
+        *,
+        kept: Sequence[WholeShard] = (),
+        on_shard: Callable[[WholeShard], None] | None = None,
+    ) -> None:
         self._folder = Path(folder)
-        self._part = self._folder.with_name(f".{self._folder.name}.part")
+        self._part = part_of(self._folder)
         self._photos_per_shard = photos_per_shard
+        self._kept = list(kept)
+        self._on_shard = on_shard
+        self._spool = Spool(self._part / SPOOL) if on_shard else None
         self._waiting: list[Mapping[str, Any]] = []
         self._writer: pq.ParquetWriter | None = None
         self._in_shard = 0
-        self._shards = 0
-        self._last: str | None = None
+        self._shards = len(self._kept)
+        self._last: str | None = self._kept[-1].last_id if self._kept else None
 
     def __enter__(self) -> "ShardWriter":
-        shutil.rmtree(self._part, ignore_errors=True)
-        self._part.mkdir(parents=True)
+        if not self._kept:
+            shutil.rmtree(self._part, ignore_errors=True)
+        self._part.mkdir(parents=True, exist_ok=True)
+        names = {shard.name for shard in self._kept}
+        for path in self._part.iterdir():
+            if path.name not in names:
+                path.unlink()
         return self
 
     def __exit__(
@@ -88,31 +112,35 @@ class ShardWriter:
             self._close_shard()
 
     def _publish(self) -> None:
-        """Make the folder appear, once its bytes are on the disk."""
-        for path in self._part.iterdir():
-            with tables.told_where(path), path.open("rb") as file:
-                os.fsync(file.fileno())
+        """Make the folder appear; the bytes of its shards are on the disk."""
         shutil.rmtree(self._folder, ignore_errors=True)
         self._part.rename(self._folder)
 
     def _abandon(self) -> None:
-        """Clear away what is not published; the first error is the one to tell, not one of here."""
+        """Clear away what is not to stay; the first error is the one to tell, not one of here."""
         if self._writer is not None:
             with suppress(OSError, pa.ArrowException):
                 self._writer.close()
-        shutil.rmtree(self._part, ignore_errors=True)
+            self._growing().unlink(missing_ok=True)
+        if self._spool is None:
+            shutil.rmtree(self._part, ignore_errors=True)
+        else:
+            self._spool.close()
+
+    def _growing(self) -> Path:
+        """The shard that is being written; it gets its own name when it is whole."""
+        return self._part / ".growing"
 
     def _open_shard(self) -> None:
         plain = [path for path in _leaves(schema.SCHEMA) if path != "jpeg"]
         self._writer = pq.ParquetWriter(
-            self._part / f"part-{self._shards:05d}.parquet",
+            self._growing(),
             schema.SCHEMA.with_metadata({tables.FORMAT_KEY: schema.FORMAT.encode()}),
             compression=dict.fromkeys(plain, "zstd") | {"jpeg": "NONE"},
             use_dictionary=plain,
             write_statistics=plain,
             write_page_checksum=True,
         )
-        self._shards += 1
 
     def _write_group(self) -> None:
         if self._waiting:
@@ -120,17 +148,34 @@ class ShardWriter:
                 self._open_shard()
             assert self._writer is not None
             table = pa.Table.from_pylist(self._waiting, schema=schema.SCHEMA)
+            if self._spool:
+                self._spool.write(table)
             with tables.told_where(self._folder):
                 self._writer.write_table(table)
             self._waiting = []
 
     def _close_shard(self) -> None:
         self._write_group()
-        if self._writer is not None:
-            with tables.told_where(self._folder):
-                self._writer.close()
-        self._writer = None
+        if self._writer is None:
+            return
+        path = self._part / f"part-{self._shards:05d}.parquet"
+        with tables.told_where(path):
+            self._writer.close()
+            self._writer = None
+            with self._growing().open("rb") as file:
+                os.fsync(file.fileno())
+            self._growing().rename(path)
+        if self._on_shard:
+            self._on_shard(note(path, photos=self._in_shard, last_id=self._last or ""))
+        if self._spool:
+            self._spool.drop()
+        self._shards += 1
         self._in_shard = 0
+
+
+def part_of(folder: Path) -> Path:
+    """Where the shards of a folder are while they are written."""
+    return folder.with_name(f".{folder.name}.part")
 
 
 class PhotoShards:

@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from stocktake.data.listing import list_all, list_from
+from stocktake.data.listing import digest, list_all, list_from
 from stocktake.errors import DataError
 from stocktake.store.local import LocalStore
 
@@ -122,3 +122,28 @@ def test_a_missing_or_broken_list_file_is_told(tmp_path):
     (tmp_path / "list.json").write_bytes(b"\xff")
     with pytest.raises(DataError, match="cannot be read"):
         list_from(tmp_path / "list.json")
+
+
+def test_the_digest_sees_names_sizes_and_times(bucket):
+    bucket.bin("00001", A=1)
+    store = LocalStore(bucket.folder)
+    seen = [digest(store)]
+    bucket.put("metadata/00002.json", b"{}")
+    seen.append(digest(store))
+    bucket.put("bin-images/notes.txt", b"")
+    seen.append(digest(store))
+    os.utime(bucket.folder / "metadata" / "00001.json", (1, 1))
+    seen.append(digest(store))
+
+    assert len({*seen}) == 4
+    assert digest(store) == seen[-1]
+
+
+def test_what_is_listed_is_kept_beside_its_key(bucket):
+    bucket.bin("00001", A=1)
+
+    (photo,) = listed(bucket).photos
+
+    assert photo.photo is not None and photo.metadata is not None
+    assert photo.photo.size_bytes == (bucket.folder / "bin-images/00001.jpg").stat().st_size
+    assert (photo.photo.key, photo.metadata.key) == (photo.photo_key, photo.metadata_key)

@@ -5,11 +5,13 @@ import time
 import pytest
 from PIL import Image
 
+from stocktake.data import retry
 from stocktake.data.counts import Counts
 from stocktake.data.listing import Listed, Reject, list_all
 from stocktake.data.source import LeftOut, digest, fetch, fetch_all
 from stocktake.errors import DataError
 from stocktake.store.local import LocalStore
+from stocktake.store.objects import Away, Entry
 
 
 def outcomes(bucket, counts="", **more):
@@ -103,17 +105,70 @@ def test_a_photo_is_never_enlarged(bucket):
     assert row["jpeg"] == photo
 
 
+@pytest.mark.parametrize(
+    ("size", "kept"),
+    [((400, 300), (60, 60)), ((400, 40), (60, 40)), ((40, 400), (40, 60)), ((40, 30), (40, 30))],
+)
+def test_a_photo_is_squashed_whatever_its_aspect(bucket, size, kept):
+    photo = bucket.photo("00001", size=size)
+    bucket.record("00001", {"A": 1})
+
+    (row,) = outcomes(bucket, side_px=60, squash=True)
+
+    assert (row["width_px"], row["height_px"]) == kept
+    assert Image.open(io.BytesIO(row["jpeg"])).size == kept
+    assert (row["jpeg"] == photo) == (size == kept)
+
+
+@pytest.mark.filterwarnings("ignore:Image size")
+def test_a_photo_of_100_megapixels_is_refused_before_it_is_unpacked(bucket):
+    made = io.BytesIO()
+    Image.new("1", (10_000, 10_000)).save(made, "PNG")
+    bucket.put("bin-images/00001.jpg", made.getvalue())
+    bucket.record("00001", {"A": 1})
+
+    (bad,) = outcomes(bucket)
+
+    assert (bad.reason, bad.photo_id) == ("unreadable", "00001")
+    assert "10000 x 10000 pixels, at most 50,000,000 are taken" in bad.detail
+
+
+def test_a_file_too_large_is_refused_unread(bucket):
+    bucket.record("00001", {"A": 1})
+    with (bucket.folder / "bin-images/00001.jpg").open("wb") as file:
+        file.truncate(60_000_000)
+
+    (bad,) = outcomes(bucket)
+
+    assert bad.reason == "refused"
+    assert "has 60,000,000 bytes, at most 50,000,000 are taken" in bad.detail
+
+
+def test_a_file_that_is_not_as_listed_is_damaged(bucket, monkeypatch):
+    monkeypatch.setattr(retry, "FIRST_WAIT_S", 0.001)
+    bucket.bin("00001", A=1)
+    store = LocalStore(bucket.folder)
+    photos = list_all(store).photos
+    bucket.put("bin-images/00001.jpg", b"other")
+
+    (bad,) = fetch_all(store, photos, counts=Counts())
+
+    assert isinstance(bad, Reject)
+    assert bad.reason == "damaged"
+    assert "5 bytes arrived" in bad.detail
+
+
 class Slow(LocalStore):
     """A store that answers late, or not at all."""
 
     reads = 0
 
-    def read(self, key: str) -> bytes:
+    def read(self, key: str, *, listed: Entry | None = None) -> bytes:
         self.reads += 1
         time.sleep(0.002)
         if "00003" in key:
             raise DataError("the server does not answer")
-        return super().read(key)
+        return super().read(key, listed=listed)
 
 
 def test_a_store_that_fails_ends_it_at_once(bucket):
@@ -126,6 +181,29 @@ def test_a_store_that_fails_ends_it_at_once(bucket):
         list(fetch_all(store, photos, counts=Counts(), in_flight=2))
 
     assert store.reads < 30
+
+
+class Leaving(LocalStore):
+    """A store that answers for the first photo, then no more."""
+
+    def read(self, key: str, *, listed: Entry | None = None) -> bytes:
+        if "00000" not in key:
+            raise Away("no route")
+        return super().read(key, listed=listed)
+
+
+def test_ending_early_does_not_wait_for_a_store_that_is_away(bucket, monkeypatch):
+    monkeypatch.setattr(retry, "FIRST_WAIT_S", 20)
+    for number in range(9):
+        bucket.bin(f"{number:05d}", A=1)
+    store = Leaving(bucket.folder)
+    taken = fetch_all(store, list_all(store).photos, counts=Counts(), in_flight=1)
+    next(taken)
+    time.sleep(0.1)  # the next is being waited for
+    started = time.monotonic()
+    taken.close()
+
+    assert time.monotonic() - started < 5
 
 
 def test_few_photos_wait_in_memory(bucket):

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 import resource
@@ -5,7 +6,9 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -225,6 +228,7 @@ def test_a_source_of_broken_photos_is_told_with_the_first(bucket):
         ({"in_flight": 0}, r"ingest\.in_flight must be 1 to 256, got 0"),
         ({"side_px": 3}, r"ingest\.side_px must be 0 or 16 to 10000, got 3"),
         ({"photos_per_shard": 1}, r"ingest\.photos_per_shard must be 100 to 100000, got 1"),
+        ({"squash": True}, r"ingest\.squash needs side_px"),
         ({"sorce": "x"}, "did you mean 'source'"),
     ],
 )
@@ -242,16 +246,96 @@ def test_photos_may_be_shrunk_on_the_way_in(bucket):
     assert (row["width_px"], row["height_px"]) == (128, 96)
 
 
-def test_a_killed_ingest_leaves_nothing_that_looks_finished_and_runs_again(bucket):
-    for number in range(400):
-        bucket.bin(f"{number:05d}", A=1)
+def test_photos_may_be_squashed_on_the_way_in(bucket):
+    bucket.photo("00001", size=(400, 300))
+    bucket.record("00001", {"A": 1})
+
+    (row,) = shards(ingest(bucket, side_px=96, squash=True)).rows().to_pylist()
+
+    assert (row["width_px"], row["height_px"]) == (96, 96)
+
+
+def test_rows_say_where_they_came_from_and_what_their_bytes_hash_to(bucket):
+    bucket.bin("00001", A=1)
+    (row,) = shards(ingest(bucket)).rows(without=()).to_pylist()
+
+    assert row["source"] == "bin-images/00001.jpg"
+    assert row["sha256"] == hashlib.sha256(row["jpeg"]).hexdigest()
+
+
+def test_a_name_that_is_not_utf_8_is_a_reject(bucket):
+    bucket.bin("00001", A=1)
+    (bucket.folder / "bin-images" / os.fsdecode(b"\xff.jpg")).write_bytes(b"x")
+
+    run = ingest(bucket)
+
+    assert run.result()["rejects_by_reason"] == {"bad-name": 1}
+    assert rejects(run)[0]["source"] == "bin-images/\\udcff.jpg"
+
+
+def test_after_none_could_be_taken_the_next_begins_anew(bucket):
+    bucket.bin("00001", A=1)
+    path = bucket.folder / "bin-images/00001.jpg"
+    path.rename(bucket.folder / "away")
+    path.symlink_to(bucket.folder / "away2")  # listed, but not there
+    with pytest.raises(DataError, match="missing-photo"):
+        ingest(bucket)
+    path.unlink()
+    (bucket.folder / "away").rename(path)
+
+    assert ingest(bucket).result()["photos"] == 1
+
+
+def test_an_interrupted_ingest_of_another_source_is_not_gone_on_with(bucket):
+    many(bucket, 300)
     todo = job(bucket, in_flight=1, photos_per_shard=100)
-    run = RunFolder(Path(todo.output))
+    process = start(todo)
+    while lines_of(Path(todo.output) / "attempt.jsonl") < 8:
+        assert process.poll() is None
+        time.sleep(0.001)
+    process.kill()
+    process.wait()
+    bucket.photo("00000", shade=33)  # in the first shard
+    run = worker.run_job(todo)
+
+    assert shards(run).jpegs(["00000"]) == [(bucket.folder / "bin-images/00000.jpg").read_bytes()]
+    assert [line for line in run.lines() if line["message"] == "going on"] == []
+
+
+def start(todo: Job) -> subprocess.Popen[str]:
+    """A worker in a process of its own, as engines start it."""
     command = [sys.executable, "-m", "stocktake.stages.worker", "-"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, text=True)
     assert process.stdin is not None
     process.stdin.write(worker.to_json(todo))
     process.stdin.close()
+    return process
+
+
+def files(run: RunFolder) -> dict[str, bytes]:
+    """Everything that later stages read."""
+    root = run.path / "artifacts"
+    found = [path for path in root.rglob("*") if path.is_file()]
+    return {str(path.relative_to(root)): path.read_bytes() for path in sorted(found)}
+
+
+def many(bucket: Any, photos: int) -> None:
+    """A bucket in which every tenth photo cannot be taken, for one reason or another."""
+    for number in range(photos):
+        bucket.bin(f"{number:05d}", A=number % 7)
+        if number % 30 == 5:
+            bucket.put(f"metadata/{number:05d}.json", b"[]")
+        if number % 30 == 15:
+            bucket.put(f"bin-images/{number:05d}.jpg", b"cut")
+        if number % 30 == 25:
+            (bucket.folder / f"metadata/{number:05d}.json").unlink()
+
+
+def test_a_killed_ingest_leaves_nothing_that_looks_finished_and_goes_on(bucket):
+    many(bucket, 400)
+    todo = job(bucket, in_flight=1, photos_per_shard=100, counts="0-5")
+    run = RunFolder(Path(todo.output))
+    process = start(todo)
     shard = run.path / "artifacts" / ".photos.part" / "part-00000.parquet"
     while not shard.exists() and process.poll() is None:
         time.sleep(0.001)
@@ -261,11 +345,43 @@ def test_a_killed_ingest_leaves_nothing_that_looks_finished_and_runs_again(bucke
     assert run.status == "running"
     assert not (run.path / "artifacts" / "photos").exists()
     worker.run_job(todo)
-    assert len(shards(run)) == 400
+    (kept,) = (line for line in run.lines() if line["message"] == "going on")
+    assert kept["outcomes_kept"] >= 100
     assert sorted(path.name for path in (run.path / "artifacts").iterdir()) == [
         "photos",
         "rejects.parquet",
     ]
+
+
+def lines_of(path: Path) -> int:
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def test_an_ingest_killed_ten_times_ends_as_an_undisturbed_one(bucket, tmp_path):
+    many(bucket, 1400)
+    seed = int(time.time())
+    sys.stdout.write(f"seed {seed}\n")
+    random = Random(seed)
+    todo = job(bucket, photos_per_shard=150, counts="0-5", in_flight=1)
+    calm = worker.run_job(replace(todo, output=str(tmp_path / "calm" / "ingest")))
+    run = RunFolder(Path(todo.output))
+    journal = run.path / "attempt.jsonl"
+    for kill in range(10):
+        enough = lines_of(journal) + random.randint(1, 4)
+        process = start(todo)
+        while lines_of(journal) < enough:
+            assert process.poll() is None
+            time.sleep(0.001)
+        time.sleep(random.uniform(0, 0.02))
+        process.kill()
+        process.wait()
+        assert run.status == "running", f"kill {kill} came too late"
+    run = worker.run_job(todo)
+    went_on = [line for line in run.lines() if line["message"] == "going on"]
+
+    assert len(went_on) >= 7  # fewer than ten where a kill came before the first line
+    assert files(run) == files(calm)
+    assert run.result() == calm.result()
 
 
 def test_a_disk_that_takes_no_more_is_one_clear_line(bucket):
@@ -292,7 +408,7 @@ def test_a_disk_that_takes_no_more_is_one_clear_line(bucket):
     assert done.stderr.startswith("error: ")
     run = RunFolder(Path(todo.output))
     assert run.status == "failed"
-    assert list((run.path / "artifacts").iterdir()) == []
+    assert [path.name for path in (run.path / "artifacts").iterdir()] == [".photos.part"]
 
 
 @pytest.mark.real

@@ -3,6 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
@@ -126,6 +127,39 @@ def test_any_parquet_reader_can_read_them(tmp_path):
     assert pq.read_table(tmp_path / "photos")["jpeg"][449].as_py() == jpeg_of(449)
 
 
+def test_a_dataset_of_them_can_be_filtered(tmp_path):
+    write(tmp_path / "photos")
+    photos = ds.dataset(tmp_path / "photos")
+
+    few = photos.to_table(columns=["photo_id", "jpeg"], filter=ds.field("photo_id") < "00003")
+
+    assert photos.schema.names == schema.SCHEMA.names
+    assert few["jpeg"].to_pylist() == [jpeg_of(number) for number in range(3)]
+
+
+def test_pandas_reads_them(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    write(tmp_path / "photos")
+
+    frame = pandas.read_parquet(tmp_path / "photos")
+
+    assert list(frame.columns) == schema.SCHEMA.names
+    assert frame.photo_id[7] == "00007"  # text, with its zeros
+    assert frame.jpeg[449] == jpeg_of(449)
+    assert frame["items"][3][0]["asin"] == "A3"
+
+
+def test_duckdb_reads_them(tmp_path):
+    duckdb = pytest.importorskip("duckdb")
+    write(tmp_path / "photos")
+    ask = f"select photo_id, jpeg, items[1].asin, source, sha256 from '{tmp_path}/photos/*.parquet'"
+
+    found = duckdb.sql(f"{ask} order by photo_id").fetchall()
+
+    assert len(found) == 450
+    assert found[7] == ("00007", jpeg_of(7), "A7", "bin-images/00007.jpg", "0" * 64)
+
+
 def test_photos_written_by_another_writer_are_read_too(tmp_path):
     rows = [row(number) for number in range(30)]
     table = pa.Table.from_pylist(rows, schema=schema.SCHEMA)
@@ -151,6 +185,63 @@ def test_a_failure_leaves_nothing_that_looks_finished(tmp_path):
         raise KeyboardInterrupt
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_with_on_shard_a_failure_leaves_what_is_whole(tmp_path):
+    whole = []
+    writer = ShardWriter(tmp_path / "photos", 100, on_shard=whole.append)
+    with pytest.raises(KeyboardInterrupt), writer as shards:
+        for number in range(250):
+            shards.add(row(number))
+        raise KeyboardInterrupt
+
+    left = sorted(path.name for path in (tmp_path / ".photos.part").iterdir())
+    assert left == ["part-00000.parquet", "part-00001.parquet"]
+    assert [(one.photos, one.last_id) for one in whole] == [(100, "00099"), (100, "00199")]
+
+
+def test_a_writer_goes_on_after_the_shards_that_were_kept(tmp_path):
+    whole = []
+    writer = ShardWriter(tmp_path / "photos", 100, on_shard=whole.append)
+    with pytest.raises(KeyboardInterrupt), writer as shards:
+        for number in range(250):
+            shards.add(row(number))
+        raise KeyboardInterrupt
+    with ShardWriter(tmp_path / "photos", 100, kept=whole[:1], on_shard=whole.append) as shards:
+        for number in range(100, 250):
+            shards.add(row(number))
+    write(tmp_path / "calm", 250, 100)
+
+    names = [path.name for path in sorted((tmp_path / "calm").iterdir())]
+    assert sorted(path.name for path in (tmp_path / "photos").iterdir()) == names
+    for name in names:
+        assert (tmp_path / "photos" / name).read_bytes() == (tmp_path / "calm" / name).read_bytes()
+
+
+def test_what_is_not_kept_is_cleared_away(tmp_path):
+    whole = []
+    with ShardWriter(tmp_path / "photos", 100, on_shard=whole.append) as shards:
+        for number in range(200):
+            shards.add(row(number))
+    (tmp_path / "photos").rename(tmp_path / ".photos.part")
+    with ShardWriter(tmp_path / "photos", 100, kept=whole[:1], on_shard=whole.append):
+        pass
+
+    assert [path.name for path in (tmp_path / "photos").iterdir()] == ["part-00000.parquet"]
+
+
+def test_ids_must_rise_after_the_shards_that_were_kept(tmp_path):
+    whole = []
+    with ShardWriter(tmp_path / "photos", 100, on_shard=whole.append) as shards:
+        for number in range(100):
+            shards.add(row(number))
+    (tmp_path / "photos").rename(tmp_path / ".photos.part")
+
+    with (
+        pytest.raises(DataError, match="'00099' follows '00099'"),
+        ShardWriter(tmp_path / "photos", 100, kept=whole) as shards,
+    ):
+        shards.add(row(99))
 
 
 def test_what_a_killed_writer_left_is_cleared_away(tmp_path):
