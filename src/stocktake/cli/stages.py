@@ -21,6 +21,7 @@ def command_of(stage: Stage) -> click.Command:
         as_json: bool,
         **inputs: str | None,
     ) -> None:
+        """Make the stage and print its result."""
         from stocktake.cli import show
 
         given = {thing: address for thing, address in inputs.items() if address}

@@ -79,6 +79,21 @@ class RunFolder:
         row["error"] = dict(error) if error else None
         self._write("run.json", row)
 
+    def set_aside(self) -> Path:
+        """Rename the folder to the next free NAME.1, NAME.2...; nothing in it changes."""
+        number = 1
+        while (aside := self.path.with_name(f"{self.path.name}.{number}")).exists():
+            number += 1
+        self.path.rename(aside)
+        return aside
+
+    def before(self) -> "RunFolder | None":
+        """The run that was set aside last to make room for this one; None if none was."""
+        numbers = [path.suffix[1:] for path in self.path.parent.glob(f"{self.path.name}.*")]
+        last = max((int(number) for number in numbers if number.isdigit()), default=0)
+        found = RunFolder(self.path.with_name(f"{self.path.name}.{last}"))
+        return found if last and found.exists() else None
+
     # what a stage uses while it runs
 
     def artifact(self, name: str) -> Path:

@@ -5,6 +5,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -156,18 +157,34 @@ def check_parts(plan: Plan) -> None:
             parts.check(settings)
 
 
-def make(plan: Plan, stage: table.Stage, engine: Engine, *, watch: Watch) -> RunFolder:
+def make(
+    plan: Plan,
+    stage: table.Stage,
+    engine: Engine,
+    *,
+    watch: Watch,
+    first: Callable[[], None] | None = None,
+) -> RunFolder:
     """Make one stage of the run, or leave it as it is when it is done and still holds.
+
+    Args:
+        plan: the run.
+        stage: one of its stages.
+        engine: who carries the job.
+        watch: told what happens.
+        first: called before the stage starts, if it has to be made.
 
     Raises:
         StocktakeError: of the class the stage raised, wherever it ran.
     """
     job = plan.job(stage)
-    context = _context(plan, stage)
+    context = plan.untuned() if stage.is_driver else None
     run = RunFolder(Path(job.output))
     if worker.prepare(job, context=context).is_done():
         watch("skip", stage.name, run)
         return run
+    if first:
+        first()
     watch("start", stage.name, run)
     if stage.is_driver:
         _drive(job, engine, context=context, watch=watch)
@@ -218,18 +235,6 @@ def run(plan: Plan, engine: Engine, *, watch: Watch) -> Iterator[RunFolder]:
         raise SettingsError(
             f"the settings of run '{plan.name}' name no stage; add a table such as [ingest]"
         )
-    is_checked = False
+    check_once = cache(partial(check_parts, plan))
     for stage in stages:
-        if not is_checked and not _is_done(plan, stage):
-            check_parts(plan)
-            is_checked = True
-        yield make(plan, stage, engine, watch=watch)
-
-
-def _is_done(plan: Plan, stage: table.Stage) -> bool:
-    return worker.prepare(plan.job(stage), context=_context(plan, stage)).is_done()
-
-
-def _context(plan: Plan, stage: table.Stage) -> Any:
-    """What a driver's run depends on beyond its own settings; nothing for other stages."""
-    return plan.untuned() if stage.is_driver else None
+        yield make(plan, stage, engine, watch=watch, first=check_once)

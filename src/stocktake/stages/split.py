@@ -176,10 +176,8 @@ def _warn_of_moves(made: "Folds", settings: SplitSettings, run: RunFolder) -> No
     from stocktake.schema import splits
     from stocktake.store.tables import read_table
 
-    numbers = [path.suffix[1:] for path in run.path.parent.glob(f"{run.path.name}.*")]
-    last = max((int(number) for number in numbers if number.isdigit()), default=0)
-    before = RunFolder(run.path.with_name(f"{run.path.name}.{last}"))
-    if settings.keep or not last or not before.exists() or before.status != "done":
+    before = run.before()
+    if settings.keep or before is None or before.status != "done":
         return
     was = before.settings()
     if any(was.get(name) != getattr(settings, name) for name in DECIDING):

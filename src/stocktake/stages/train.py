@@ -289,6 +289,7 @@ def _saver(folder: Path, settings: TrainSettings, model: _Model) -> "Save":
     keeper = Keeper(folder)
 
     def save(figures: "Figures", is_best: bool, trainer: dict[str, Any]) -> None:
+        """Keep the epoch's checkpoint with what made it."""
         about = Checkpoint(
             epoch=figures.epoch,
             step=figures.step,

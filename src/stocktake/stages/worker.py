@@ -210,10 +210,7 @@ def _clear_the_way(ready: Prepared) -> None:
     run = RunFolder(ready.path)
     if not run.exists() or run.fingerprint == ready.fingerprint:
         return
-    number = 1
-    while (aside := ready.path.with_name(f"{ready.path.name}.{number}")).exists():
-        number += 1
-    ready.path.rename(aside)
+    run.set_aside()
 
 
 def _about(ready: Prepared) -> dict[str, Any]:

@@ -77,3 +77,16 @@ def test_warnings_are_kept_in_order(tmp_path):
         ("info", "first"),
         ("warning", "second"),
     ]
+
+
+def test_runs_set_aside_are_numbered_and_the_last_one_is_the_one_before(tmp_path):
+    run = RunFolder(tmp_path / "probe")
+    assert run.before() is None
+    for words in range(12):  # past 9, where names no longer sort as numbers do
+        begun(tmp_path, words=words)
+        run.set_aside()
+    (tmp_path / "probe.old").mkdir()
+
+    assert sorted(p.name for p in tmp_path.glob("probe.1?")) == ["probe.10", "probe.11", "probe.12"]
+    before = run.before()
+    assert before is not None and before.info()["words"] == 11

@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 
 from stocktake.engines.local import LocalEngine
@@ -33,6 +35,28 @@ def test_the_second_walk_skips_what_is_done(tmp_path):
         list(driver.run(read, LocalEngine(in_process=True), watch=heard))
 
     assert heard == [("start", "probe"), ("done", "probe"), ("skip", "probe")]
+
+
+def test_a_source_is_looked_at_once_by_the_walk_and_once_by_the_worker(tmp_path, monkeypatch):
+    """A bucket's listing may take minutes: nobody may ask for it once more."""
+    looks = []
+    module = sys.modules["stocktake.stages.probe"]
+    monkeypatch.setattr(module, "outside", lambda settings: looks.append(1) or "", raising=False)
+    read = plan(tmp_path, "[probe]\nwords = 1\n")
+    list(driver.run(read, LocalEngine(in_process=True), watch=Heard()))
+
+    assert len(looks) == 2
+
+
+def test_parts_are_looked_up_once_and_only_if_something_is_to_be_made(tmp_path, monkeypatch):
+    checks = []
+    module = sys.modules["stocktake.stages.probe"]
+    monkeypatch.setattr(module, "check", checks.append, raising=False)
+    read = plan(tmp_path, "[probe]\nwords = 1\n")
+    for _ in range(2):
+        list(driver.run(read, LocalEngine(in_process=True), watch=Heard()))
+
+    assert len(checks) == 1
 
 
 def test_set_wins_over_the_file(tmp_path):
