@@ -104,6 +104,19 @@ class SplitResult:
     """Photos at the address of split.upload, each read back and equal to ours."""
 
 
+def check_place(settings: SplitSettings, folder: Path) -> None:
+    """Refuse an earlier split that lies in the folder of this one, which would move it aside.
+
+    Raises:
+        SettingsError: if split.keep names no split, or the one in `folder`.
+    """
+    if settings.keep and _earlier(settings.keep).resolve().is_relative_to(folder.resolve()):
+        raise SettingsError(
+            f"split.keep names '{settings.keep}', which this run writes itself; choose another"
+            " --name, or name an earlier split that was moved aside, as in runs/demo/split.1"
+        )
+
+
 def outside(settings: SplitSettings) -> str:
     """Hash of the earlier split, if one is named. Raises SettingsError if there is none."""
     return fingerprint.of_file(_earlier(settings.keep)) if settings.keep else ""
@@ -122,7 +135,7 @@ def split(*, photos: RunFolder, settings: SplitSettings, run: RunFolder) -> Spli
     from stocktake.store.tables import write_table
 
     target = _target(settings)
-    kept = _kept(settings, run)
+    kept = _kept(settings)
     shards = PhotoShards.open(photos.artifact("photos"))
     made = folds.assign(
         shards.rows(), shares=settings.shares, seed=settings.seed, kind=settings.kind, kept=kept
@@ -212,21 +225,13 @@ def _earlier(keep: str) -> Path:
     )
 
 
-def _kept(settings: SplitSettings, run: RunFolder) -> dict[str, str]:
+def _kept(settings: SplitSettings) -> dict[str, str]:
     """Fold by photo_id of the earlier split; empty if none is named."""
     from stocktake.schema import splits
     from stocktake.store.tables import read_table
 
     if not settings.keep:
         return {}
-    if Path(settings.keep).expanduser().resolve() in (
-        run.path.resolve(),
-        run.path.parent.resolve(),
-    ):
-        raise SettingsError(
-            f"split.keep names '{settings.keep}', which this run writes itself; choose another"
-            " --name, or name the earlier split where it was moved to, as in runs/demo/split.1"
-        )
     table = read_table(_earlier(settings.keep), format=splits.FORMAT)
     splits.check(table, whole=False)
     return dict(zip(table["photo_id"].to_pylist(), table["fold"].to_pylist(), strict=True))

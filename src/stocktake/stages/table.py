@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from stocktake.errors import SettingsError, nearest
@@ -17,12 +18,16 @@ class Parts:
 
     `check` looks parts up on their shelves, so it may import heavy rooms; it is asked before a
     walk begins, so that a misspelled part does not wait for its turn.
+
+    `check_place` refuses settings that cannot be met in the run's own folder, before anything in
+    that folder is moved or written.
     """
 
     settings: type
     function: Callable[..., Any]
     outside: Callable[[Any], str] | None
     check: Callable[[Any], None] | None
+    check_place: Callable[[Any, Path], None] | None
     pace: tuple[str, ...]
 
 
@@ -45,6 +50,7 @@ class Stage:
             function=getattr(module, self.name),
             outside=getattr(module, "outside", None),
             check=getattr(module, "check", None),
+            check_place=getattr(module, "check_place", None),
             pace=getattr(module, "PACE", ()),
         )
 

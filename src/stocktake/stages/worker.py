@@ -61,7 +61,7 @@ def prepare(job: Job, *, context: Any = None) -> Prepared:
         context: plain data beyond the settings that the run depends on.
 
     Raises:
-        SettingsError: for settings that the stage refuses.
+        SettingsError: for settings that the stage refuses, anywhere or in this folder.
         RunError: if an input is missing, unfinished or of another stage.
     """
     import_plugins(job.plugins)
@@ -69,6 +69,8 @@ def prepare(job: Job, *, context: Any = None) -> Prepared:
     parts = stage.load()
     settings: Any = reader.build(parts.settings, job.settings, where=stage.name)
     inputs = {name: _finished(job, name) for name in stage.takes}
+    if parts.check_place:
+        parts.check_place(settings, Path(job.output))
     try:
         outside = parts.outside(settings) if parts.outside else ""
     except OSError as err:

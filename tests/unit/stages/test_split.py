@@ -201,15 +201,25 @@ def test_another_earlier_split_is_another_run(twins, tmp_path):
     assert first != other.fingerprint and fold_of(other)["00001"] == "val"
 
 
-def test_a_split_cannot_keep_itself(twins):
+@pytest.mark.parametrize("named", ["", "split", "split/artifacts/split.parquet", "link"])
+def test_a_split_cannot_keep_itself_and_stays_where_it_is(twins, named):
     photos = ingested(twins)
-    own = split(twins, photos=photos).path
+    own = split(twins, photos=photos)
+    (own.path.parent / "link").symlink_to(own.path)
+    before = own.info()
 
-    for keep in (own, own.parent):
-        with pytest.raises(SettingsError, match="which this run writes itself"):
-            split(twins, photos=photos, keep=str(keep), seed=5)
-        (own.parent / "split").rename(own.parent / f"failed{keep.name}")
-        next(own.parent.glob("split.*")).rename(own)
+    with pytest.raises(SettingsError, match="which this run writes itself"):
+        split(twins, photos=photos, keep=str(own.path.parent / named), seed=5)
+    assert own.info() == before and own.before() is None
+
+
+def test_a_split_moved_aside_can_be_kept_by_the_run_that_moved_it(twins):
+    photos = ingested(twins)
+    before = fold_of(split(twins, photos=photos))
+    own = split(twins, photos=photos, seed=5)
+    run = split(twins, photos=photos, seed=5, keep=f"{own.path}.1")
+
+    assert fold_of(run) == before
 
 
 def test_an_earlier_split_that_is_not_there_is_told(bucket):
