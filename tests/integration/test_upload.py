@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -133,3 +134,19 @@ def test_a_killed_upload_goes_on_and_ends_whole(s3_server, bins, job_of):
     assert {key: after[key] for key in before} == before
     worker.run_job(todo)
     assert found_of(run) == [len(before)] and listed(s3_server, "killed") == after
+
+
+def test_the_command_uploads_a_finished_split_once(s3_server, bins, job_of, tmp_path, photos):
+    todo = job_of("later", seed=2)
+    run = worker.run_job(replace(todo, settings={"seed": 2}))
+    mark = run.fingerprint
+    sets = [f"split.{key}={value}" for key, value in todo.settings.items()]
+    words = ["--name", "run", "--photos", photos, "--set", f"folder={tmp_path}"]
+    flags = [part for word in sets for part in ("--set", word)]
+    for attempts in (2, 2):
+        command = [sys.executable, "-m", "stocktake", "split", *words, *flags]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+
+        assert done.returncode == 0, done.stderr
+        assert (run.info()["attempts"], run.fingerprint) == (attempts, mark)
+    assert there(s3_server, "later") == wanted(run, bins, "later")

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from stocktake.store.objects import Store
     from stocktake.store.shards import PhotoShards
 
-PACE = ("in_flight",)
+TARGET = ("upload", "endpoint_url")
+PACE = ("in_flight", "anonymous", *TARGET)
 KINDS = ("siblings", "balanced", "random")
 LARGE_GROUP = 0.05
 """A sibling group above this share of all photos makes a fold's size a matter of luck."""
@@ -115,6 +116,12 @@ def check_place(settings: SplitSettings, folder: Path) -> None:
             f"split.keep names '{settings.keep}', which this run writes itself; choose another"
             " --name, or name an earlier split that was moved aside, as in runs/demo/split.1"
         )
+
+
+def lacks(settings: SplitSettings, run: RunFolder) -> bool:
+    """Whether a finished split has not been uploaded to where the settings say."""
+    was = run.settings()
+    return bool(settings.upload) and any(was[name] != getattr(settings, name) for name in TARGET)
 
 
 def outside(settings: SplitSettings) -> str:

@@ -48,9 +48,12 @@ class Prepared:
         return Path(self.job.output)
 
     def is_done(self) -> bool:
-        """Whether the finished run in the folder is what this job would make."""
+        """Whether the finished run in the folder is what this job would make, with all copies."""
         run = RunFolder(self.path)
-        return run.exists() and run.status == "done" and run.fingerprint == self.fingerprint
+        if not run.exists() or run.status != "done" or run.fingerprint != self.fingerprint:
+            return False
+        lacks = self.stage.load().lacks
+        return lacks is None or not lacks(self.settings, run)
 
 
 def prepare(job: Job, *, context: Any = None) -> Prepared:

@@ -258,6 +258,36 @@ def test_an_upload_that_fails_goes_on_when_the_stage_is_run_again(twins, tmp_pat
     assert run.status == "done" and run.result()["uploaded"] == 120
 
 
+def test_a_finished_split_is_uploaded_later_and_stays_the_same_split(twins, tmp_path):
+    photos = ingested(twins)
+    run = split(twins, photos=photos)
+    mark, folds_then = run.fingerprint, fold_of(run)
+    inputs = {"photos": photos, "split": str(run.path)}
+    train = Job(stage="train", settings={}, inputs=inputs, output=str(tmp_path / "train"))
+    before = worker.prepare(train).fingerprint
+    for attempt, name in enumerate(("one", "other"), start=2):
+        for _ in range(2):
+            split(twins, photos=photos, upload=str(tmp_path / name))
+
+            assert len(list((tmp_path / name).rglob("*.jpg"))) == run.result()["uploaded"] == 120
+            assert run.info()["attempts"] == attempt
+
+    assert split(twins, photos=photos).info()["attempts"] == 3
+    assert (run.fingerprint, fold_of(run), run.before()) == (mark, folds_then, None)
+    assert worker.prepare(train).fingerprint == before
+
+
+def test_an_upload_that_is_given_up_leaves_the_split_to_be_had(twins, tmp_path):
+    photos = ingested(twins)
+    run = split(twins, photos=photos)
+    mark = run.fingerprint
+    with pytest.raises(SettingsError, match="begins with s4://"):
+        split(twins, photos=photos, upload="s4://bucket")
+
+    again = split(twins, photos=photos)
+    assert (again.status, again.fingerprint, again.before()) == ("done", mark, None)
+
+
 def test_how_many_fly_at_once_makes_no_other_split(twins, tmp_path):
     photos = ingested(twins)
     one = split(twins, photos=photos, upload=str(tmp_path / "there"))
