@@ -12,10 +12,7 @@ from stocktake.runs import fingerprint
 from stocktake.runs.folder import RunFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from stocktake.data.folds import Folds
-    from stocktake.data.leaks import Audit
     from stocktake.store.objects import Store
     from stocktake.store.shards import PhotoShards
 
@@ -24,10 +21,6 @@ PACE = ("in_flight", "anonymous", *TARGET)
 KINDS = ("siblings", "balanced", "random")
 LARGE_GROUP = 0.05
 """A sibling group above this share of all photos makes a fold's size a matter of luck."""
-AUDIT_FORMAT = "audit/1"
-DRAWS, RESAMPLES = 10, 1000
-"""Random splits that the audit averages over; resamples behind its intervals."""
-PAIRS_SHOWN = 20
 DECIDING = ("val_frac", "calib_frac", "test_frac", "seed", "kind")
 """Settings that decide folds: photos move where these are changed, and are meant to."""
 
@@ -136,7 +129,7 @@ def split(*, photos: RunFolder, settings: SplitSettings, run: RunFolder) -> Spli
         DataError: if a fold would be empty, or photos do not arrive where they are uploaded to.
         SettingsError: if split.keep or split.upload cannot be one.
     """
-    from stocktake.data import folds
+    from stocktake.data import audits, folds
     from stocktake.schema import splits
     from stocktake.store.shards import PhotoShards
     from stocktake.store.tables import write_table
@@ -148,7 +141,7 @@ def split(*, photos: RunFolder, settings: SplitSettings, run: RunFolder) -> Spli
         shards.rows(), shares=settings.shares, seed=settings.seed, kind=settings.kind, kept=kept
     )
     write_table(run.artifact("split.parquet"), made.split, format=splits.FORMAT)
-    audit = _audit(made, settings)
+    audit = audits.of_split(made, kind=settings.kind, shares=settings.shares, seed=settings.seed)
     text = json.dumps(audit, indent=2, ensure_ascii=False)
     run.artifact("audit.json").write_text(text + "\n", encoding="utf-8")
     sizes = Counter(made.split["group"].to_pylist())
@@ -193,6 +186,7 @@ def _warn(made: "Folds", sizes: Counter[str], audit: Mapping[str, Any], *, run: 
 
 def _warn_of_moves(made: "Folds", settings: SplitSettings, run: RunFolder) -> None:
     """Say how many photos lie elsewhere than in this run's split before, if it was set alike."""
+    from stocktake.data import folds
     from stocktake.schema import splits
     from stocktake.store.tables import read_table
 
@@ -207,12 +201,9 @@ def _warn_of_moves(made: "Folds", settings: SplitSettings, run: RunFolder) -> No
     except DataError as err:
         run.warn(f"whether photos moved since the split before is not known: {err}")
         return
-    fold_of = dict(zip(table["photo_id"].to_pylist(), table["fold"].to_pylist(), strict=True))
-    pairs = zip(made.split["photo_id"].to_pylist(), made.split["fold"].to_pylist(), strict=True)
-    moved = sum(fold_of.get(photo_id, fold) != fold for photo_id, fold in pairs)
-    if moved:
+    if moved := folds.moved(folds.by_id(table), folds.by_id(made.split)):
         run.warn(
-            f"{moved} of {len(fold_of)} photos of the split before lie in another fold now, as"
+            f"{moved} of {len(table)} photos of the split before lie in another fold now, as"
             f" others joined their groups; split.keep = {before.path} under another --name keeps"
             " them"
         )
@@ -234,6 +225,7 @@ def _earlier(keep: str) -> Path:
 
 def _kept(settings: SplitSettings) -> dict[str, str]:
     """Fold by photo_id of the earlier split; empty if none is named."""
+    from stocktake.data import folds
     from stocktake.schema import splits
     from stocktake.store.tables import read_table
 
@@ -241,92 +233,7 @@ def _kept(settings: SplitSettings) -> dict[str, str]:
         return {}
     table = read_table(_earlier(settings.keep), format=splits.FORMAT)
     splits.check(table, whole=False)
-    return dict(zip(table["photo_id"].to_pylist(), table["fold"].to_pylist(), strict=True))
-
-
-def _audit(made: "Folds", settings: SplitSettings) -> dict[str, Any]:
-    """audit/1: what leaks in this split, and what would in a random one of the same shares."""
-    import numpy as np
-
-    from stocktake.data import dealing, leaks
-
-    photo_ids = made.split["photo_id"].to_pylist()
-    groups = made.split["group"].to_numpy()
-    fold = made.split["fold"].to_numpy()
-    neighbours = leaks.Neighbours(made.split, made.pairs)
-    draws = {}
-    for seed in range(settings.seed, settings.seed + DRAWS):
-        dealt = dealing.by_hash(photo_ids, shares=settings.shares, seed=seed)
-        drawn = np.array([dealt[photo_id] for photo_id in photo_ids])
-        if {"train", "test"} <= set(drawn.tolist()):  # of few photos a draw may have none
-            draws[seed] = neighbours.audit(drawn)
-    pairs = neighbours.across(fold)
-    return {
-        "format": AUDIT_FORMAT,
-        "kind": settings.kind,
-        "seed": settings.seed,
-        "siblings": {"pairs": len(made.pairs)},
-        "pairs_across": {
-            "pairs": len(pairs),
-            "torn_groups": len(made.torn),
-            "shown": [
-                {"photos": [photo_ids[i] for i in pair], "folds": [fold[i] for i in pair]}
-                for pair in pairs[:PAIRS_SHOWN].tolist()
-            ],
-        },
-        "this": _figures([neighbours.audit(fold)], neighbours.counts, groups, settings.seed),
-        "random": {
-            "seeds": list(draws),
-            **_figures(list(draws.values()), neighbours.counts, groups, settings.seed),
-        }
-        if draws
-        else None,
-    }
-
-
-def _figures(audits: "Sequence[Audit]", counts: Any, groups: Any, seed: int) -> dict[str, Any]:
-    """Shares over some splits, and each rule's figures on the test photos of all of them.
-
-    A photo in the test fold of several splits counts in each; the intervals resample its sibling
-    group with all of that, so they are of the mean over splits.
-    """
-    import msgspec
-    import numpy as np
-
-    from stocktake.data.leaks import RULES
-    from stocktake.measure import bootstrap, metrics
-
-    photos = np.concatenate([one.photos for one in audits])
-    truth = counts[photos]
-    said = {name: np.concatenate([one.said[name] for one in audits]) for name in RULES}
-    always = (said["majority"] == truth).astype(np.float64)
-    statistics = {}
-    for name, answers in said.items():
-        statistics[name, "accuracy"] = metrics.correct(answers, truth)
-        statistics[name, "gain"] = metrics.mean_of((answers == truth) - always)
-        statistics[name, "rmse"] = metrics.squared(answers, truth)
-    found = bootstrap.estimates(statistics, groups[photos], resamples=RESAMPLES, seed=seed)
-    rules: dict[str, dict[str, Any]] = {name: {"about": about} for name, about in RULES.items()}
-    for (name, figure), estimate in found.items():
-        rules[name][figure] = msgspec.to_builtins(estimate)
-    leaked = np.concatenate([one.has_sibling for one in audits])
-    for name in rules if leaked.any() else ():
-        statistic = {name: metrics.correct(said[name][leaked], truth[leaked])}
-        those = groups[photos][leaked]
-        found_there = bootstrap.estimates(statistic, those, resamples=RESAMPLES, seed=seed)
-        rules[name]["accuracy_of_leaked"] = msgspec.to_builtins(found_there[name])
-    return {
-        "test_photos": len(photos) / len(audits),
-        "leaked": _spread([one.has_sibling.mean() for one in audits]),
-        "near": _spread([one.has_neighbour.mean() for one in audits]),
-        "steps": [one.step for one in audits],
-        "rules": rules,
-    }
-
-
-def _spread(shares: "Sequence[float]") -> dict[str, float]:
-    mean = sum(shares) / len(shares)
-    return {"mean": float(mean), "least": float(min(shares)), "most": float(max(shares))}
+    return folds.by_id(table)
 
 
 def _target(settings: SplitSettings) -> "Store | None":
