@@ -44,7 +44,8 @@ def children(pid: int) -> list[int]:
 
 
 def has_progress(run: RunFolder) -> bool:
-    return run.exists() and run.how_far() is not None and run.how_far().done > 0  # type: ignore[union-attr]
+    progress = run.how_far() if run.exists() else None
+    return progress is not None and progress.done > 0
 
 
 @pytest.mark.parametrize("word", ["paint", "run"])
