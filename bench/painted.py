@@ -51,8 +51,13 @@ def painted(work: Path, given: argparse.Namespace) -> None:
     """Train on painted photos alone, judge by real ones."""
     tables = {
         "paint": {"photos": given.painted, "seed": 5, "max_count": 5},
-        "ingest": {"counts": COUNTS, "side_px": given.side_px, "squash": True},
-        "split": {"val_frac": 0.10, "calib_frac": 0.01, "test_frac": 0.01},
+        "ingest": {
+            "source": "runs/painted/paint/artifacts/bucket",
+            "counts": COUNTS,
+            "side_px": given.side_px,
+            "squash": True,
+        },
+        "split": {"val_frac": 0.10, "calib_frac": 0.03, "test_frac": 0.03},
         "train": recipe(given.painted_epochs, given.side_px, seed=0),
     }
     call(work, "run", "painted", tables)
