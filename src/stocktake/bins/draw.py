@@ -1,6 +1,7 @@
 """Draw: a scene as a photo: the pocket, the things in it, the bands before them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from random import Random
 
 import numpy as np
@@ -26,72 +27,109 @@ def jpeg(scene: Scene, *, long_side_px: int = 0) -> bytes:
     )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class View:
+    """How inches on the pocket's plane become pixels of one photo."""
+
+    size: tuple[int, int]
+    """Width and height, pixels."""
+    scale: float
+    """Pixels of this photo by pixels of the same photo in ABID's size."""
+    left_in: float
+    """The photo's left edge, inches from the pocket's."""
+    below_in: float
+    """The photo's lower edge, inches from the pocket's floor."""
+
+    @property
+    def px_per_in(self) -> float:
+        """Pixels to an inch."""
+        return PX_PER_IN * self.scale
+
+    def to_px(self, point: Point) -> Point:
+        """A point in inches as pixels from the photo's upper left."""
+        return (
+            (point[0] - self.left_in) * self.px_per_in,
+            self.size[1] - (point[1] - self.below_in) * self.px_per_in,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Side:
+    """One side of an item as it shows."""
+
+    name: str
+    """What `faces.face` calls it."""
+    corners: list[Point]
+    """Where its picture's corners lie, from bottom left, pixels."""
+    polygon: list[Point]
+    """What is cut out of the picture, pixels."""
+    light: float
+    """How much light falls on it, 1 for the front of the pocket."""
+
+
+def view(scene: Scene, long_side_px: int = 0) -> View:
+    """The view of a scene; 0 pixels for the scene's own size."""
+    scale = long_side_px / max(scene.size_px) if long_side_px else 1.0
+    size = (max(1, round(scene.size_px[0] * scale)), max(1, round(scene.size_px[1] * scale)))
+    return View(size=size, scale=scale, left_in=scene.left_in, below_in=scene.below_in)
+
+
 def photo(scene: Scene, *, long_side_px: int = 0) -> Photo:
     """The photo, RGB, uint8 (H, W, C).
 
     Args:
         long_side_px: pixels of the longer side; 0 for the scene's own size.
     """
-    scale = long_side_px / max(scene.size_px) if long_side_px else 1.0
-    size = (max(1, round(scene.size_px[0] * scale)), max(1, round(scene.size_px[1] * scale)))
-    px_per_in = PX_PER_IN * scale
-
-    def to_px(point: Point) -> Point:
-        return (
-            (point[0] - scene.left_in) * px_per_in,
-            size[1] - (point[1] - scene.below_in) * px_per_in,
-        )
-
-    canvas = Image.new("RGB", size, (60, 56, 54))
-    fabric.interior(ImageDraw.Draw(canvas), scene, to_px=to_px)
+    seen = view(scene, long_side_px)
+    canvas = Image.new("RGB", seen.size, (60, 56, 54))
+    fabric.interior(ImageDraw.Draw(canvas), scene, to_px=seen.to_px)
     for number in placing.drawing_order(scene.items, scene.pocket):
-        _item(canvas, scene, scene.items[number], to_px)
+        item = scene.items[number]
+        _shadow(canvas, [seen.to_px(point) for point in outline(item, scene.pocket)])
+        for side in sides(scene, item, seen):
+            _face(canvas, item, side)
     canvas = _lit(canvas, scene)
-    fabric.hems(ImageDraw.Draw(canvas), scene, to_px=to_px)
-    fabric.labels(canvas, scene, to_px=to_px, px_per_in=px_per_in)
-    fabric.bands(canvas, scene, to_px=to_px, px_per_in=px_per_in)
-    return camera.taken(canvas, seed=scene.photo_seed, scale=scale)
+    fabric.hems(ImageDraw.Draw(canvas), scene, to_px=seen.to_px)
+    fabric.labels(canvas, scene, to_px=seen.to_px, px_per_in=seen.px_per_in)
+    fabric.bands(canvas, scene, to_px=seen.to_px, px_per_in=seen.px_per_in)
+    return camera.taken(canvas, seed=scene.photo_seed, scale=seen.scale)
 
 
-def _item(canvas: Image.Image, scene: Scene, item: Placed, to_px: Callable[[Point], Point]) -> None:
-    silhouette = [to_px(point) for point in outline(item, scene.pocket)]
-    _shadow(canvas, silhouette)
+def sides(scene: Scene, item: Placed, seen: View) -> list[Side]:
+    """The sides of an item that face the camera, in drawing order; soft things have one."""
+    light = 1.0 - 0.03 * item.z
     if item.product.kind not in BOXY:
-        corners = [to_px(point) for point in billboard(item, scene.pocket)]
-        light = 1.0 - 0.03 * item.z
-        _face(canvas, item, item.face, corners, silhouette, light)
-        return
+        corners = [seen.to_px(point) for point in billboard(item, scene.pocket)]
+        polygon = [seen.to_px(point) for point in outline(item, scene.pocket)]
+        return [Side(name=item.face, corners=corners, polygon=polygon, light=light)]
+    found = []
     for side, quad in visible_sides(item, scene.pocket).items():
         shown = item.face if side == "front" else side
         if item.product.kind == "book" and item.face == "edge" and side != "front":
             shown = "front" if side in ("right", "top") else side
-        light = LIGHT_OF_SIDE[side] * (1.0 - 0.03 * item.z)
-        corners = [to_px(point) for point in quad]
-        _face(canvas, item, shown, corners, corners, light)
+        corners = [seen.to_px(point) for point in quad]
+        if min(_length(corners[0], corners[1]), _length(corners[1], corners[2])) >= 1.5:
+            by = light * LIGHT_OF_SIDE[side]
+            found.append(Side(name=shown, corners=corners, polygon=corners, light=by))
+    return found
 
 
-def _face(
-    canvas: Image.Image, item: Placed, side: str, corners: Sequence[Point],
-    polygon: Sequence[Point], light: float,
-) -> None:  # fmt: skip
-    """Lay one side's picture over the quadrilateral `corners`, cut to `polygon`."""
+def _face(canvas: Image.Image, item: Placed, side: Side) -> None:
+    """Lay one side's picture over its corners, cut to its polygon."""
+    corners, polygon = side.corners, side.polygon
     left, top, right, bottom = _bounds(polygon, canvas.size)
     if right <= left or bottom <= top:
         return
-    wide = _length(corners[0], corners[1])
-    high = _length(corners[1], corners[2])
-    if min(wide, high) < 1.5:
-        return
-    size = (_rounded(wide), _rounded(high))
-    picture = faces.face(item.product, side, size=size, seed=item.seed)
+    size = (_rounded(_length(corners[0], corners[1])), _rounded(_length(corners[1], corners[2])))
+    picture = faces.face(item.product, side.name, size=size, seed=item.seed)
     box = (right - left, bottom - top)
     moved = [(x - left, y - top) for x, y in corners]
     # the nearest pixel will do: the camera's blur comes on top, and it costs a quarter
     found = picture.transform(
         box, Image.Transform.PERSPECTIVE, _homography(moved, size), Image.Resampling.NEAREST
     )
-    if light != 1.0:
-        found = Image.blend(Image.new("RGB", box), found, light)
+    if side.light != 1.0:
+        found = Image.blend(Image.new("RGB", box), found, side.light)
     mask = Image.new("L", box)
     ImageDraw.Draw(mask).polygon([(x - left, y - top) for x, y in polygon], fill=255)
     canvas.paste(found, (left, top), mask)
