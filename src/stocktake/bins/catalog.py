@@ -157,7 +157,7 @@ def _asin(number: int, *, is_book: bool) -> str:
 
 def _size(rng: Random, kind: str) -> tuple[float, float, float]:
     """Length, width and height, 0.4 to 16 inches."""
-    whole = rng.lognormvariate(0, 0.28)
+    whole = rng.lognormvariate(0.28, 0.34)
     spreads = (0.18, 0.2, 0.42)
     sides = [
         side * whole * rng.lognormvariate(0, spread)

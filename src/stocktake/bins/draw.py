@@ -6,7 +6,7 @@ from random import Random
 
 import numpy as np
 import simplejpeg
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from stocktake.bins import camera, fabric, faces, placing
 from stocktake.bins.camera import Photo
@@ -82,7 +82,7 @@ def photo(scene: Scene, *, long_side_px: int = 0) -> Photo:
     """
     seen = view(scene, long_side_px)
     canvas = Image.new("RGB", seen.size, (60, 56, 54))
-    fabric.interior(ImageDraw.Draw(canvas), scene, to_px=seen.to_px)
+    fabric.interior(canvas, scene, to_px=seen.to_px)
     for number in placing.drawing_order(scene.items, scene.pocket):
         item = scene.items[number]
         _shadow(canvas, [seen.to_px(point) for point in outline(item, scene.pocket)])
@@ -92,6 +92,7 @@ def photo(scene: Scene, *, long_side_px: int = 0) -> Photo:
     fabric.hems(ImageDraw.Draw(canvas), scene, to_px=seen.to_px)
     fabric.labels(canvas, scene, to_px=seen.to_px, px_per_in=seen.px_per_in)
     fabric.bands(canvas, scene, to_px=seen.to_px, px_per_in=seen.px_per_in)
+    fabric.cord(canvas, scene, to_px=seen.to_px, px_per_in=seen.px_per_in)
     return camera.taken(canvas, seed=scene.photo_seed, scale=seen.scale)
 
 
@@ -128,10 +129,13 @@ def _face(canvas: Image.Image, item: Placed, side: Side) -> None:
     found = picture.transform(
         box, Image.Transform.PERSPECTIVE, _homography(moved, size), Image.Resampling.NEAREST
     )
-    if side.light != 1.0:
-        found = Image.blend(Image.new("RGB", box), found, side.light)
     mask = Image.new("L", box)
     ImageDraw.Draw(mask).polygon([(x - left, y - top) for x, y in polygon], fill=255)
+    if found.mode == "RGBA":
+        mask = ImageChops.multiply(mask, found.getchannel("A"))
+        found = found.convert("RGB")
+    if side.light != 1.0:
+        found = Image.blend(Image.new("RGB", box), found, side.light)
     canvas.paste(found, (left, top), mask)
 
 
@@ -143,8 +147,8 @@ def _shadow(canvas: Image.Image, polygon: Sequence[Point]) -> None:
         return
     small = ((right - left) // 4 + 1, (bottom - top) // 4 + 1)
     mask = Image.new("L", small)
-    ImageDraw.Draw(mask).polygon([((x - left) / 4, (y - top) / 4) for x, y in polygon], fill=205)
-    mask = mask.filter(ImageFilter.BoxBlur(1.5))
+    ImageDraw.Draw(mask).polygon([((x - left) / 4, (y - top) / 4) for x, y in polygon], fill=165)
+    mask = mask.filter(ImageFilter.BoxBlur(1.8))
     mask = mask.resize((right - left, bottom - top), Image.Resampling.BILINEAR)
     canvas.paste((14, 12, 10), (left, top), mask)
 
