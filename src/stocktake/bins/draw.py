@@ -141,14 +141,14 @@ def _face(canvas: Image.Image, item: Placed, side: Side) -> None:
 
 def _shadow(canvas: Image.Image, polygon: Sequence[Point]) -> None:
     """Darken what lies around and behind an item."""
-    reach = 10
+    reach = 12
     left, top, right, bottom = _bounds(polygon, canvas.size, around=reach)
     if right <= left or bottom <= top:
         return
     small = ((right - left) // 4 + 1, (bottom - top) // 4 + 1)
     mask = Image.new("L", small)
-    ImageDraw.Draw(mask).polygon([((x - left) / 4, (y - top) / 4) for x, y in polygon], fill=165)
-    mask = mask.filter(ImageFilter.BoxBlur(1.8))
+    ImageDraw.Draw(mask).polygon([((x - left) / 4, (y - top) / 4) for x, y in polygon], fill=125)
+    mask = mask.filter(ImageFilter.BoxBlur(2.2))
     mask = mask.resize((right - left, bottom - top), Image.Resampling.BILINEAR)
     canvas.paste((14, 12, 10), (left, top), mask)
 

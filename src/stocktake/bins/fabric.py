@@ -39,7 +39,7 @@ def interior(canvas: Image.Image, scene: Scene, *, to_px: ToPx) -> None:
     brush = ImageDraw.Draw(canvas)
     pocket = scene.pocket
     rng = Random(f"interior {scene.bin_seed}")
-    light = rng.uniform(0.36, 0.76)
+    light = rng.uniform(0.38, 0.82)
 
     def quad(points: Sequence[Corner], colour: tuple[int, int, int], by: float) -> None:
         shown = [to_px(project(pocket, point)) for point in points]
@@ -72,7 +72,7 @@ def hems(brush: Brush, scene: Scene, *, to_px: ToPx) -> None:
             brush, to_px, [(seam, -far), (inner, -far), (inner, far), (seam, far)],
             _times(YELLOW, rng.uniform(0.72, 0.92)),
         )  # fmt: skip
-        _stroke(brush, to_px, [(inner, -far), (inner, far)], _times(YELLOW, 0.5))
+        _stroke(brush, to_px, [(inner, -far), (inner, far)], _times(YELLOW, rng.uniform(0.6, 0.8)))
     sag = rng.uniform(-0.01, 0.03) * h
     rim = [(w * n / 8, _lip(n / 8) * sag) for n in range(9)]
     _rim(brush, to_px, [(-far, 0.0), *rim, (w + far, 0.0)], -far, rng)
@@ -190,7 +190,7 @@ def _threads(rng: Random, half: float, px_per_in: float) -> np.ndarray:
     number = (y / period + wander).astype(int)
     strength = np.array([rng.uniform(0.45, 0.95) for _ in range(number.max() + 1)])[number]
     haze = rng.uniform(0.14, 0.36)
-    alpha = haze + (rng.uniform(0.6, 0.9) - haze) * thread * strength
+    alpha = haze + (rng.uniform(0.65, 0.95) - haze) * thread * strength
     tint = rng.choice(((0, 0, 0), (0, 0, 0), (12, 1, -10), (-10, 0, 11)))
     colour = (
         np.array([228, 226, 226])
@@ -289,7 +289,7 @@ def _rim(brush: Brush, to_px: ToPx, edge: Sequence[Point], far: float, rng: Rand
     for away, light in ((0.06, 0.78), (0.45, 1.08), (0.9, 0.9)):
         line = [(x, y + out * away) for x, y in edge]
         _stroke(brush, to_px, line, _times(YELLOW, light * rng.uniform(0.95, 1.05)))
-    _stroke(brush, to_px, edge, _times(YELLOW, 0.55))
+    _stroke(brush, to_px, edge, _times(YELLOW, rng.uniform(0.66, 0.85)))
 
 
 def _fill(brush: Brush, to_px: ToPx, points: Sequence[Point], colour: tuple[int, int, int]) -> None:

@@ -16,7 +16,7 @@ from stocktake.bins.solids import Placed, Pocket
 
 PX_PER_IN = 36.0
 """Pixels per inch in photos of ABID's sizes: makes pockets 9 to 21 inches wide."""
-FILL = (0.3, 0.55)
+FILL = (0.45, 0.55)
 """Share of the opening that a bin's items are meant to take when put in to save room: mean and
 spread of its logarithm. Real bins look six tenths full, whatever their count."""
 LETTERS = "ABCDEFGHIJ"
@@ -91,7 +91,7 @@ def _group(seed: int, group: int, max_count: int) -> tuple[Scene, ...]:
 def _first(rng: Random, group: int, photos: int, max_count: int) -> Scene:
     width_px, height_px = mix.photo_size(rng)
     width, height = width_px / PX_PER_IN, height_px / PX_PER_IN
-    sides = rng.uniform(0.02, 0.09) * width
+    sides = max(0.0, rng.uniform(-0.03, 0.08)) * width
     rims = rng.uniform(0.1, 0.24) * height
     pocket = Pocket(
         width=width - sides,
