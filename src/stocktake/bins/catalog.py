@@ -120,7 +120,9 @@ def product(number: int) -> Product:
         name=f"{brand} {noun}, {rng.choice(EXTRAS)}, No. {number}",
         kind=kind,
         size_in=size_in,
-        weight_lb=round(volume * KINDS[kind].density * rng.lognormvariate(0, 0.4) + 0.02, 2),
+        weight_lb=round(
+            min(50, volume * KINDS[kind].density * rng.lognormvariate(0, 0.4)) + 0.02, 2
+        ),
         colours=_colours(rng, kind),
         brand=brand,
     )
@@ -157,7 +159,7 @@ def _asin(number: int, *, is_book: bool) -> str:
 
 def _size(rng: Random, kind: str) -> tuple[float, float, float]:
     """Length, width and height, 0.4 to 16 inches."""
-    whole = rng.lognormvariate(0.28, 0.34)
+    whole = rng.lognormvariate(0.05 if kind in ("bottle", "tin") else 0.28, 0.34)
     spreads = (0.18, 0.2, 0.42)
     sides = [
         side * whole * rng.lognormvariate(0, spread)

@@ -5,7 +5,7 @@ from functools import lru_cache
 from random import Random
 
 import numpy as np
-from PIL import Image, ImageChops, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
 from stocktake.bins import textures
 from stocktake.bins.scene import LETTERS, Scene
@@ -53,9 +53,7 @@ def interior(canvas: Image.Image, scene: Scene, *, to_px: ToPx) -> None:
     quad([(0, h, 0), (0, h, d), (0, 0, d), (0, 0, 0)], CLOTH, light * 0.85)
     quad([(w, h, 0), (w, h, d), (w, 0, d), (w, 0, 0)], CLOTH, light * 0.9)
     quad([(0, 0, 0), (w, 0, 0), (w, 0, d), (0, 0, d)], board, light * 1.1)
-    shade, _ = textures.creases(rng, canvas.size)
-    folds = textures.softened(shade, rng.uniform(0.45, 0.8))
-    canvas.paste(ImageChops.multiply(canvas, Image.merge("RGB", (folds, folds, folds))))
+    textures.shaded(canvas, textures.dents(rng, canvas.size), strength=rng.uniform(0.2, 0.55))
 
 
 def hems(brush: Brush, scene: Scene, *, to_px: ToPx) -> None:

@@ -136,7 +136,7 @@ def _polybag(rng: Random, product: Product, side: str, size: tuple[int, int]) ->
         box = (width * 0.2, height * 0.2, width * 0.8, height * 0.8)
         brush.rectangle(box, fill=WHITE)
         _block(style, brush, size, DARK)
-    picture = ImageChops.multiply(picture, _folds(rng, size, low=110))
+    textures.shaded(picture, _folds(rng, size, low=110), strength=1.0)
     if rng.random() < 0.6:
         _sticker(rng, ImageDraw.Draw(picture), size)
     wrap = textures.bubbles if style.random() < 0.2 else textures.creases
@@ -163,7 +163,7 @@ def _pouch(rng: Random, product: Product, side: str, size: tuple[int, int]) -> P
         _panel(style, picture)
     _title(style, picture, product.brand, size, ink)
     _small_print(style, brush, (0.2, 0.68, 0.8, 0.92), size, ink)
-    picture = ImageChops.multiply(picture, _folds(rng, size, low=150))
+    textures.shaded(picture, _folds(rng, size, low=150), strength=1.0)
     return _under_film(rng, picture, textures.creases)
 
 
@@ -174,8 +174,8 @@ def _mailer(rng: Random, product: Product, side: str, size: tuple[int, int]) -> 
     style = Random(f"style {product.number}")
     if style.random() < 0.4:
         return _under_film(rng, picture, textures.bubbles)
-    shade, _ = textures.creases(rng, size)
-    return ImageChops.multiply(picture, _rgb(textures.softened(shade, 0.4)))
+    textures.shaded(picture, textures.dents(rng, size), strength=0.6)
+    return picture
 
 
 def _bottle(rng: Random, product: Product, side: str, size: tuple[int, int]) -> Picture:
@@ -232,8 +232,7 @@ def _edged(picture: Picture, product: Product) -> Picture:
 
 def _finished(rng: Random, picture: Picture, product: Product, *, film: bool) -> Picture:
     """A box's side as it is after a journey: a little dented, unevenly lit, perhaps wrapped."""
-    shade, _ = textures.creases(rng, picture.size)
-    picture = ImageChops.multiply(picture, _rgb(textures.softened(shade, 0.72)))
+    textures.shaded(picture, textures.dents(rng, picture.size), strength=0.28)
     picture = _edged(picture, product)
     return _under_film(rng, picture, textures.creases) if film else picture
 
@@ -244,10 +243,15 @@ def _under_film(
 ) -> Picture:  # fmt: skip
     """Under clear film: shaded by its creases, paler by its haze, white where it shines."""
     shade, shine = wrap(rng, picture.size)
-    picture = ImageChops.multiply(picture, _rgb(textures.softened(shade, 0.35)))
-    haze, strength = rng.randint(8, 60), rng.uniform(0.6, 1.0)
-    mask = shine.point([min(255, haze + round(v * strength)) for v in range(256)])
-    return Image.composite(_flat(picture.size, WHITE), picture, mask)
+    textures.shaded(picture, shade, strength=0.65)
+    picture.paste(WHITE, (0, 0), shine.point(_hazy(rng.randrange(8, 61, 4), rng.randint(6, 10))))
+    return picture
+
+
+@lru_cache(maxsize=128)
+def _hazy(haze: int, tenths: int) -> list[int]:
+    """Shine to opacity: never less than the haze, never all of the shine."""
+    return [min(255, haze + v * tenths // 10) for v in range(256)]
 
 
 def _panel(rng: Random, picture: Picture) -> None:
@@ -265,10 +269,6 @@ def _block(rng: Random, brush: ImageDraw.ImageDraw, size: tuple[int, int], ink: 
     left, top = rng.uniform(0.05, 0.6), rng.uniform(0.1, 0.8)
     box = (left, top, left + rng.uniform(0.2, 0.35), top + rng.uniform(0.08, 0.25))
     _small_print(rng, brush, box, size, ink)
-
-
-def _rgb(grey: Picture) -> Picture:
-    return Image.merge("RGB", (grey, grey, grey))
 
 
 @lru_cache(maxsize=64)
@@ -369,12 +369,11 @@ def _sticker(rng: Random, brush: ImageDraw.ImageDraw, size: tuple[int, int]) -> 
 
 
 def _folds(rng: Random, size: tuple[int, int], *, low: int) -> Picture:
-    """Soft light and shade of something crumpled, RGB to multiply with."""
+    """Soft light and shade of something crumpled, L."""
     cells = (rng.randint(4, 7), rng.randint(4, 7))
     small = Image.new("L", cells)
     small.putdata([rng.randint(low, 255) for _ in range(cells[0] * cells[1])])
-    large = small.resize(size, Image.Resampling.BICUBIC)
-    return Image.merge("RGB", (large, large, large))
+    return small.resize(size, Image.Resampling.BICUBIC)
 
 
 @lru_cache(maxsize=64)

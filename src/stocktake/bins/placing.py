@@ -59,13 +59,16 @@ def arrange(
         clumps = [_clump(rng, pocket, *pair, shrink) for pair in wanted]
         rng.shuffle(clumps)
         found = _stow(rng, pocket, clumps, around)
-        if found is not None and all_visible([*around, *found], pocket):
+        if found is None:
+            continue
+        found = settled([*around, *found], pocket)[len(around) :]
+        if all_visible([*around, *found], pocket):
             return found
     return None
 
 
 def grid(rng: Random, pocket: Pocket, *, products: Sequence[Product]) -> list[Placed]:
-    """Every item in a cell of its own, shrunk to fit: nothing hides anything."""
+    """Every item shrunk to a cell of its own, then let fall: next to nothing is hidden."""
     columns = max(1, ceil((len(products) * pocket.width / pocket.height) ** 0.5))
     rows = ceil(len(products) / columns)
     cell_x, cell_y = pocket.width / columns, pocket.height * (1 - 2 * _LIP) / rows
@@ -84,7 +87,7 @@ def grid(rng: Random, pocket: Pocket, *, products: Sequence[Product]) -> list[Pl
                 seed=rng.getrandbits(32),
             )
         )
-    return placed
+    return settled(placed, pocket)
 
 
 def settled(items: Sequence[Placed], pocket: Pocket) -> list[Placed]:

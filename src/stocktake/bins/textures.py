@@ -16,8 +16,8 @@ from stocktake.bins.catalog import COLOURS
 Picture = Image.Image
 Size = tuple[int, int]
 
-SHEET_PX = 192
-CRUMPLED, ARTWORKS = 10, 40
+SHEET_PX, ARTWORK_PX = 160, 128
+CRUMPLED, ARTWORKS = 7, 28
 """Numbers of sheets of each kind."""
 _FLIPS = (
     None, Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.FLIP_TOP_BOTTOM,
@@ -26,11 +26,16 @@ _FLIPS = (
 
 
 def creases(rng: Random, size: Size) -> tuple[Picture, Picture]:
-    """Shade of something crumpled, L, to multiply with; and where it shines, L."""
+    """Shade of something crumpled, L, 255 where it is light; and where it shines, L."""
     sheets = _crumpled(rng.randrange(CRUMPLED))
-    box, flip = _window(rng), rng.choice(_FLIPS)
-    shade, shine = (_cut(sheet, box, flip, size) for sheet in sheets)
-    return shade, shine
+    box, flip = _window(rng, SHEET_PX), rng.choice(_FLIPS)
+    return _cut(sheets[0], box, flip, size), _cut(sheets[1], box, flip, size)
+
+
+def dents(rng: Random, size: Size) -> Picture:
+    """The shade alone of `creases`, L."""
+    sheet = _crumpled(rng.randrange(CRUMPLED))[0]
+    return _cut(sheet, _window(rng, SHEET_PX), rng.choice(_FLIPS), size)
 
 
 def bubbles(rng: Random, size: Size) -> tuple[Picture, Picture]:
@@ -45,17 +50,23 @@ def bubbles(rng: Random, size: Size) -> tuple[Picture, Picture]:
 
 def artwork(rng: Random, size: Size) -> Picture:
     """A picture as printed on a box or a cover, RGB: shapes and what looks like a photo."""
-    return _cut(_painted(rng.randrange(ARTWORKS)), _window(rng), rng.choice(_FLIPS[:2]), size)
+    sheet = _painted(rng.randrange(ARTWORKS))
+    return _cut(sheet, _window(rng, ARTWORK_PX), rng.choice(_FLIPS[:2]), size)
 
 
-def softened(shade: Picture, by: float) -> Picture:
-    """A shade nearer to white: 0 leaves it, 1 makes it white."""
-    return shade.point([round(255 * by + v * (1 - by)) for v in range(256)])
+def shaded(picture: Picture, shade: Picture, *, strength: float) -> None:
+    """Darken a picture in place by a shade, L, of its size: 1 multiplies, 0 leaves it."""
+    picture.paste((0, 0, 0), (0, 0), shade.point(_darkness(round(strength, 2))))
 
 
-def _window(rng: Random) -> tuple[int, int, int, int]:
-    side = rng.randint(SHEET_PX // 2, SHEET_PX)
-    left, top = rng.randint(0, SHEET_PX - side), rng.randint(0, SHEET_PX - side)
+@lru_cache(maxsize=128)
+def _darkness(strength: float) -> list[int]:
+    return [round((255 - v) * strength) for v in range(256)]
+
+
+def _window(rng: Random, sheet_px: int) -> tuple[int, int, int, int]:
+    side = rng.randint(sheet_px // 2, sheet_px)
+    left, top = rng.randint(0, sheet_px - side), rng.randint(0, sheet_px - side)
     return left, top, left + side, top + side
 
 
@@ -83,7 +94,7 @@ def _crumpled(number: int) -> tuple[Picture, Picture]:
     bent_y = y + 0.03 * np.sin(x * rng.uniform(6, 14) + rng.uniform(0, 6))
     slope_x, slope_y = np.zeros_like(x), np.zeros_like(x)
     glint = np.zeros_like(x)
-    for _ in range(26):
+    for _ in range(20):
         angle, at_x, at_y = rng.uniform(0, 2 * pi), rng.random(), rng.random()
         across = (bent_x - at_x) * cos(angle) + (bent_y - at_y) * sin(angle)
         along = (bent_y - at_y) * cos(angle) - (bent_x - at_x) * sin(angle)
@@ -123,14 +134,14 @@ def _bubbled() -> tuple[Picture, Picture]:
 def _painted(number: int) -> Picture:
     """Soft noise in a few colours of one palette, with some hard shapes in it."""
     rng = Random(f"artwork {number}")
-    noise = np.zeros((SHEET_PX, SHEET_PX), dtype=np.float32)
+    noise = np.zeros((ARTWORK_PX, ARTWORK_PX), dtype=np.float32)
     for cells, weight in ((3, 1.0), (6, 0.6), (14, 0.35), (34, 0.22)):
         small = np.array([rng.gauss(0, 1) for _ in range(cells * cells)], dtype=np.float32)
         large = Image.fromarray(small.reshape(cells, cells)).resize(
             noise.shape, Image.Resampling.BICUBIC
         )
         noise += weight * np.asarray(large)
-    y, x = np.mgrid[0:SHEET_PX, 0:SHEET_PX] / SHEET_PX
+    y, x = np.mgrid[0:ARTWORK_PX, 0:ARTWORK_PX].astype(np.float32) / ARTWORK_PX
     for _ in range(rng.randint(2, 7)):
         angle, sign = rng.uniform(0, pi), rng.choice((-1, 1))
         dx, dy = x - rng.random(), y - rng.random()
