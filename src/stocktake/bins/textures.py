@@ -56,7 +56,13 @@ def artwork(rng: Random, size: Size) -> Picture:
 
 def shaded(picture: Picture, shade: Picture, *, strength: float) -> None:
     """Darken a picture in place by a shade, L, of its size: 1 multiplies, 0 leaves it."""
-    picture.paste((0, 0, 0), (0, 0), shade.point(_darkness(round(strength, 2))))
+    darken(picture, shade.point(_darkness(round(strength, 2))))
+
+
+def darken(picture: Picture, mask: Picture) -> None:
+    """Take light from an RGB picture in place: 255 in the mask, L, leaves none."""
+    # a black picture is pasted in half the time of the colour black
+    picture.paste(Image.new("RGB", picture.size), (0, 0), mask)
 
 
 @lru_cache(maxsize=128)
