@@ -68,8 +68,13 @@ def project(pocket: Pocket, point: Corner) -> Point:
     return eye_x + (point[0] - eye_x) * scale, eye_y + (point[1] - eye_y) * scale
 
 
-def outline(item: Placed, pocket: Pocket) -> list[Point]:
-    """The item's silhouette, a polygon; convex for boxes."""
+@lru_cache(maxsize=256)
+def outline(item: Placed, pocket: Pocket) -> tuple[Point, ...]:
+    """The item's silhouette, a polygon; convex for boxes. Kept: placing and drawing both ask."""
+    return tuple(_outline(item, pocket))
+
+
+def _outline(item: Placed, pocket: Pocket) -> list[Point]:
     if item.product.kind in BOXY:
         return _hull([project(pocket, corner) for corner in corners(item)])
     return [
