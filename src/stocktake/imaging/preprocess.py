@@ -51,12 +51,12 @@ def prepare(photo: bytes, side_px: int) -> NDArray[np.uint8]:
     """The photo decoded and squashed to a square, uint8 (S, S, 3), S = side_px.
 
     Squashed, not cropped: every item in the bin counts. Bilinear with antialiasing; a large JPEG is
-    first unpacked at a fraction that keeps twice `side_px`, where the result hardly differs.
+    first unpacked at the smallest eighths of its size that keep `side_px` both ways.
 
     Raises:
         DataError: if the photo cannot be decoded.
     """
-    rgb = decode_near(photo, at_least_px=2 * side_px)
+    rgb = decode_near(photo, at_least_px=side_px)
     if rgb.size != (side_px, side_px):
         rgb = rgb.resize((side_px, side_px), Image.Resampling.BILINEAR)
     return np.asarray(rgb)

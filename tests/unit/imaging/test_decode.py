@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from stocktake.errors import DataError
-from stocktake.imaging.decode import decode, size_of
+from stocktake.imaging.decode import decode, decode_near, size_of
 
 
 def packed(photo: Image.Image, kind: str = "JPEG", **options: object) -> bytes:
@@ -76,6 +76,24 @@ def test_orientation_sets_the_photo_upright():
 
 def test_size_is_width_then_height():
     assert size_of(packed(noise(40, 30))) == (40, 30)
+
+
+@pytest.mark.parametrize(
+    ("at_least_px", "unpacked"),
+    [(None, (400, 240)), (240, (400, 240)), (160, (300, 180)), (20, (50, 30))],
+)
+def test_a_jpeg_is_unpacked_at_the_smallest_eighths_that_keep_enough(at_least_px, unpacked):
+    assert decode_near(packed(halves(400, 240)), at_least_px=at_least_px).size == unpacked
+
+
+def test_a_jpeg_is_never_enlarged():
+    assert decode_near(packed(halves(40, 20)), at_least_px=64).size == (40, 20)
+
+
+def test_a_jpeg_has_the_pixels_that_pillow_gives():
+    jpeg = packed(noise(75, 41), quality=90)
+
+    assert np.array_equal(decode(jpeg), np.asarray(Image.open(io.BytesIO(jpeg))))
 
 
 @pytest.mark.parametrize("kept", [0.02, 0.3, 0.6, 0.9, 0.99])
