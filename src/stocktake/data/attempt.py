@@ -49,10 +49,13 @@ class Attempt:
         """Size of these."""
         self.kept: list[WholeShard] = []
         """Whole shards of earlier attempts."""
+        self.whole: list[WholeShard] = []
+        """Whole shards so far, those included."""
         self._settled = 0  # photos whose outcome is in whole shards or in the journal
         self._taken: list[str] = []  # after these, in order
         self._unwritten: dict[str, Any] = _nothing()
         self._resume(_mark(listing))
+        self.whole += self.kept
         self._noted = self.seen
 
     @property
@@ -99,6 +102,7 @@ class Attempt:
         if shard is None and self.seen < self._noted + NOTED_EVERY:
             return
         if shard is not None:
+            self.whole.append(shard)
             self._unwritten["taken"] = []
         row = {"seen": self.seen, **self._unwritten}
         if shard is not None:

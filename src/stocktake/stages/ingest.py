@@ -172,6 +172,8 @@ def _take(
                 shards.add(outcome)
             attempt.note()
             run.progress(attempt.seen, total, "photos")
+    for shard in attempt.whole:
+        run.hashed(run.artifact("photos") / shard.name, shard.sha256)
 
 
 def _fetched(store: "Store", attempt: "Attempt", settings: IngestSettings) -> "Iterator[Outcome]":

@@ -5,12 +5,12 @@ uncompressed, so that any Parquet reader reads it and ours can point into the fi
 """
 
 import mmap
-import os
 import shutil
 import struct
 import threading
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from stocktake.errors import DataError
 from stocktake.schema import photos as schema
 from stocktake.store import tables
+from stocktake.store.hashed import HashedFile
 from stocktake.store.kept import Spool, WholeShard, note
 
 ROWS_PER_GROUP = 100
@@ -45,6 +46,9 @@ class ShardWriter:
         on_shard: told of each shard as soon as it is whole, so that it can be kept.
 
     With `on_shard`, a failure leaves what is whole, and the rows after it in a spool.
+
+    Groups of rows are written by a thread, one at a time, while the next one is gathered; `add`
+    and the end raise what went wrong there.
     """
 
     def __init__(
@@ -62,7 +66,10 @@ class ShardWriter:
         self._on_shard = on_shard
         self._spool = Spool(self._part / SPOOL) if on_shard else None
         self._waiting: list[Mapping[str, Any]] = []
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="shards")
+        self._writing: Future[None] | None = None
         self._writer: pq.ParquetWriter | None = None
+        self._file: HashedFile | None = None
         self._in_shard = 0
         self._shards = len(self._kept)
         self._last: str | None = self._kept[-1].last_id if self._kept else None
@@ -91,6 +98,7 @@ class ShardWriter:
                     self._close_shard()
                 self._publish()
         finally:
+            self._thread.shutdown()
             self._abandon()
 
     def add(self, row: Mapping[str, Any]) -> None:
@@ -98,6 +106,7 @@ class ShardWriter:
 
         Raises:
             DataError: if its id does not follow the one before.
+            OSError: if the disk is full.
         """
         photo_id = row["photo_id"]
         if self._last is not None and photo_id.encode() <= self._last.encode():
@@ -118,55 +127,69 @@ class ShardWriter:
 
     def _abandon(self) -> None:
         """Clear away what is not to stay; the first error is the one to tell, not one of here."""
-        if self._writer is not None:
+        if self._writer is not None and self._file is not None:
             with suppress(OSError, pa.ArrowException):
                 self._writer.close()
-            self._growing().unlink(missing_ok=True)
+            with suppress(OSError):
+                self._file.close()
+            self._file.path.unlink(missing_ok=True)
         if self._spool is None:
             shutil.rmtree(self._part, ignore_errors=True)
         else:
             self._spool.close()
 
-    def _growing(self) -> Path:
+    def _open_shard(self) -> tuple[pq.ParquetWriter, HashedFile]:
         """The shard that is being written; it gets its own name when it is whole."""
-        return self._part / ".growing"
-
-    def _open_shard(self) -> None:
-        plain = [path for path in _leaves(schema.SCHEMA) if path != "jpeg"]
-        self._writer = pq.ParquetWriter(
-            self._growing(),
-            schema.SCHEMA.with_metadata({tables.FORMAT_KEY: schema.FORMAT.encode()}),
-            compression=dict.fromkeys(plain, "zstd") | {"jpeg": "NONE"},
-            use_dictionary=plain,
-            write_statistics=plain,
-            write_page_checksum=True,
-        )
+        if self._writer is None or self._file is None:
+            plain = [path for path in _leaves(schema.SCHEMA) if path != "jpeg"]
+            self._file = HashedFile(self._part / ".growing")
+            self._writer = pq.ParquetWriter(
+                self._file,
+                schema.SCHEMA.with_metadata({tables.FORMAT_KEY: schema.FORMAT.encode()}),
+                compression=dict.fromkeys(plain, "zstd") | {"jpeg": "NONE"},
+                use_dictionary=plain,
+                write_statistics=plain,
+                write_page_checksum=True,
+            )
+        return self._writer, self._file
 
     def _write_group(self) -> None:
+        """Hand the rows that wait to the thread, once it is through with those before."""
+        self._settle()
         if self._waiting:
-            if self._writer is None:
-                self._open_shard()
-            assert self._writer is not None
-            table = pa.Table.from_pylist(self._waiting, schema=schema.SCHEMA)
+            self._writing = self._thread.submit(self._write, self._waiting)
+            self._waiting = []
+
+    def _settle(self) -> None:
+        """Wait for the thread, and raise what it met."""
+        writing, self._writing = self._writing, None
+        if writing:
+            writing.result()
+
+    def _write(self, rows: list[Mapping[str, Any]]) -> None:
+        table = pa.Table.from_pylist(rows, schema=schema.SCHEMA)
+        with tables.told_where(self._folder):
+            writer, file = self._open_shard()
             if self._spool:
                 self._spool.write(table)
-            with tables.told_where(self._folder):
-                self._writer.write_table(table)
-            self._waiting = []
+            writer.write_table(table)
+            file.sync()  # here nobody waits for it; at the end of a shard everybody would
 
     def _close_shard(self) -> None:
         self._write_group()
-        if self._writer is None:
+        self._settle()
+        if self._writer is None or self._file is None:
             return
         path = self._part / f"part-{self._shards:05d}.parquet"
         with tables.told_where(path):
             self._writer.close()
             self._writer = None
-            with self._growing().open("rb") as file:
-                os.fsync(file.fileno())
-            self._growing().rename(path)
+            self._file.sync()
+            self._file.close()
+            self._file.path.rename(path)
         if self._on_shard:
-            self._on_shard(note(path, photos=self._in_shard, last_id=self._last or ""))
+            sha256, last_id = self._file.sha256(), self._last or ""
+            self._on_shard(note(path, photos=self._in_shard, last_id=last_id, sha256=sha256))
         if self._spool:
             self._spool.drop()
         self._shards += 1

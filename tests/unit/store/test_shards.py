@@ -1,3 +1,4 @@
+import hashlib
 import random
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -216,6 +217,27 @@ def test_a_writer_goes_on_after_the_shards_that_were_kept(tmp_path):
     assert sorted(path.name for path in (tmp_path / "photos").iterdir()) == names
     for name in names:
         assert (tmp_path / "photos" / name).read_bytes() == (tmp_path / "calm" / name).read_bytes()
+
+
+def test_a_shard_is_told_with_the_hash_of_its_file(tmp_path):
+    whole = []
+    with ShardWriter(tmp_path / "photos", 100, on_shard=whole.append) as shards:
+        for number in range(250):
+            shards.add(row(number))
+
+    files = sorted((tmp_path / "photos").iterdir())
+    assert [one.sha256 for one in whole] == [
+        hashlib.sha256(path.read_bytes()).hexdigest() for path in files
+    ]
+
+
+@pytest.mark.parametrize("photos", [150, 450])
+def test_what_goes_wrong_while_writing_is_raised(tmp_path, photos):
+    with pytest.raises(pa.ArrowInvalid), ShardWriter(tmp_path / "photos") as shards:
+        for number in range(photos):
+            shards.add(row(number) | ({"count": "many"} if number == 20 else {}))
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_not_kept_is_cleared_away(tmp_path):
