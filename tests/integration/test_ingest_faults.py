@@ -201,6 +201,22 @@ def test_a_finished_ingest_costs_a_listing_and_changes_nothing(filled, calm, job
     assert {p: p.stat().st_mtime_ns for p in run.path.rglob("*") if p.is_file()} == before
 
 
+@pytest.mark.parametrize("is_taken_up", [False, True])
+def test_an_ingest_lists_its_source_once(filled, job_of, short_patience, is_taken_up):
+    """A bucket's listing may take minutes."""
+    with FaultProxy(filled.url) as proxy:
+        todo = job_of(proxy.url, in_flight=4)
+        if is_taken_up:
+            proxy.away_after = 200
+            with pytest.raises(DataError, match="run it again later"):
+                worker.run_job(todo)
+            proxy.away.clear()
+            proxy.pages = 0
+        worker.run_job(todo)
+
+        assert proxy.pages == 2, "one page of each folder"
+
+
 def test_a_list_file_is_ingested_without_a_listing(filled, job_of, tmp_path):
     """Nothing was listed, so the answers' own size and tag are what arrives is held to."""
     names = [f"data/metadata/{number:05d}.json" for number in range(60)]

@@ -73,11 +73,13 @@ class Attempt:
             yield row
         self._spool.unlink(missing_ok=True)
 
-    def left(self) -> list[Listed]:
+    def left(self) -> Iterator[Listed]:
         """Photos that are still to be fetched: taken ones whose bytes are lost, then the unseen."""
-        lost = set(self._taken)
-        again = [p for p in self._photos[self._settled : self.seen] if p.photo_id in lost]
-        return again + self._photos[self.seen :]
+        lost, seen = set(self._taken), self.seen
+        if lost:
+            among = (self._photos[place] for place in range(self._settled, seen))
+            yield from (photo for photo in among if photo.photo_id in lost)
+        yield from (self._photos[place] for place in range(seen, len(self._photos)))
 
     def saw(self, outcome: Outcome) -> None:
         """Take account of what `left` named next; a photo goes to the writer of shards after it."""

@@ -3,7 +3,7 @@
 import hashlib
 import io
 from collections import deque
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ Outcome: TypeAlias = dict[str, Any] | Reject | LeftOut
 
 def fetch_all(
     store: Store,
-    photos: Sequence[Listed],
+    photos: Iterable[Listed],
     *,
     counts: Counts,
     side_px: int = 0,

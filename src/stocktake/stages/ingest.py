@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from stocktake.errors import DataError, SettingsError
 from stocktake.runs import fingerprint
 from stocktake.runs.folder import RunFolder
+from stocktake.stages.table import Seen
 
 if TYPE_CHECKING:
     from stocktake.data.attempt import Attempt
@@ -87,31 +88,37 @@ class IngestResult:
     """SHA-256 over the taken photos' ids and bytes; the same whatever the order of fetching."""
 
 
-def outside(settings: IngestSettings) -> str:
-    """Digest of the source's listing: names, sizes, times; and of the list file.
+def outside(settings: IngestSettings) -> Seen:
+    """The listing; its digest sees names, sizes and times of the source, and the list file.
 
     With a list file only its text counts where listing is slow: in a bucket.
 
     Raises:
         SettingsError: if no source is set.
-        DataError: if the source is missing.
+        DataError: if the source is missing or lists no photo.
     """
     from stocktake.data import listing
 
     store = _store(settings)
-    seen: list[str] = []
+    found = _listing(settings, store)
+    seen = [found.digest]
     if settings.list_file:
-        _listing(settings, store)
-        seen.append(fingerprint.of_file(Path(settings.list_file)))
-    if store.lists_fast or not settings.list_file:
-        seen.append(listing.digest(store))
-    return fingerprint.of(seen)
+        seen = [fingerprint.of_file(Path(settings.list_file))]
+        seen += [listing.digest(store)] if store.lists_fast else []
+    return Seen(digest=fingerprint.of(seen), what=found)
 
 
-def ingest(*, settings: IngestSettings, run: RunFolder) -> IngestResult:
+def ingest(
+    *, settings: IngestSettings, run: RunFolder, seen: "Listing | None" = None
+) -> IngestResult:
     """Take every listed photo that can be taken; say of each other one why not.
 
     What an interrupted ingest of the same listing brought in is kept, and not fetched again.
+
+    Args:
+        settings: where the photos are, and which are wanted.
+        run: where they go.
+        seen: the listing, from `outside`; None lists the source.
 
     Raises:
         DataError: if the source lists no photo, none can be taken, or it stops answering.
@@ -123,7 +130,7 @@ def ingest(*, settings: IngestSettings, run: RunFolder) -> IngestResult:
 
     store = _store(settings)
     run.progress(0, None, "photos")
-    listing = _listing(settings, store)
+    listing = seen or _listing(settings, store)
     attempt = Attempt(run.path / JOURNAL, run.artifact("photos"), listing)
     _take(store, attempt, settings=settings, run=run, total=len(listing.photos))
     write_table(
