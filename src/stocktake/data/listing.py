@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
 from pathlib import Path
@@ -64,10 +64,9 @@ class Listing:
 class _Files:
     """The files of one folder that have an id, by rising id, each id once; packed."""
 
-    def __init__(self, entries: Entries, places: Sequence[int], name: re.Pattern[str]) -> None:
+    def __init__(self, entries: Entries, places: Sequence[int]) -> None:
         self._entries = entries
         self._places = places
-        self._name = name
 
     def __len__(self) -> int:
         return len(self._places)
@@ -76,7 +75,7 @@ class _Files:
         return self._entries[self._places[number]]
 
     def id_of(self, number: int) -> str:
-        return _id(self._name, self[number].key)
+        return _id(self._entries.key(self._places[number]))
 
 
 class Photos(Sequence[Listed]):
@@ -182,8 +181,7 @@ def _listed(store: Store, folder: str, made: "hashlib._Hash") -> Entries:
     for entry in store.list(folder):
         entries.append(entry)
     for place in entries.by_key():
-        entry = entries[place]
-        made.update(ascii((entry.key, entry.size_bytes, entry.version)).encode())
+        made.update(ascii(entries.facts(place)).encode())
     return entries
 
 
@@ -199,10 +197,10 @@ def _by_id(entries: Entries, folder: str, name: re.Pattern[str], rejects: list[R
             rejects.append(reject("", key, "bad-name", f"expected {folder}/ID.{ending}"))
 
     def id_of(place: int) -> str:
-        return _id(name, entries.key(place))
+        return _id(entries.key(place))
 
     if all(one < two for one, two in pairwise(map(id_of, places))):
-        return _Files(entries, places, name)
+        return _Files(entries, places)
     once = array("Q")
     for place in sorted(places, key=id_of):  # of equal ids, the first by key stays the first
         if once and id_of(once[-1]) == id_of(place):
@@ -210,26 +208,33 @@ def _by_id(entries: Entries, folder: str, name: re.Pattern[str], rejects: list[R
             rejects.append(reject(id_of(place), entries.key(place), "listed-twice", detail))
         else:
             once.append(place)
-    return _Files(entries, once, name)
+    return _Files(entries, once)
 
 
-def _id(name: re.Pattern[str], key: str) -> str:
-    """The photo id in the key of a file that has one."""
-    match = name.fullmatch(key.rpartition("/")[2])
-    assert match is not None
-    return match["id"]
+def _id(key: str) -> str:
+    """The photo id in the key of a file that has one, as in bin-images/ID.jpg."""
+    return key[key.rindex("/") + 1 : key.rindex(".")]
 
 
-def _paired(photos: _Files, records: _Files) -> Iterable[tuple[int, int]]:
+def _paired(photos: _Files, records: _Files) -> Iterator[tuple[int, int]]:
     """Numbers of photo and metadata of every id, by rising id; -1 where there is none."""
-    one = two = 0
-    while one < len(photos) or two < len(records):
-        photo_id = photos.id_of(one) if one < len(photos) else None
-        record_id = records.id_of(two) if two < len(records) else None
-        has_photo = record_id is None or photo_id is not None and photo_id <= record_id
-        has_record = photo_id is None or record_id is not None and record_id <= photo_id
-        yield one if has_photo else -1, two if has_record else -1
-        one, two = one + has_photo, two + has_record
+    ones, twos = _numbered(photos), _numbered(records)
+    (one_id, one), (two_id, two) = next(ones), next(twos)
+    while one >= 0 or two >= 0:
+        has_one = one >= 0 and (two < 0 or one_id <= two_id)
+        has_two = two >= 0 and (one < 0 or two_id <= one_id)
+        yield one if has_one else -1, two if has_two else -1
+        if has_one:
+            one_id, one = next(ones)
+        if has_two:
+            two_id, two = next(twos)
+
+
+def _numbered(files: _Files) -> Iterator[tuple[str, int]]:
+    """Id and number of every file, then -1 for the end."""
+    for number in range(len(files)):
+        yield files.id_of(number), number
+    yield "", -1
 
 
 def _mentions(path: Path) -> Iterator[tuple[str, str]]:

@@ -3,7 +3,7 @@
 import hashlib
 import io
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -141,10 +141,23 @@ def fetch(
     }
 
 
-def digest(rows: Iterable[tuple[str, str]]) -> str:
-    """SHA-256, hex, over (photo_id, sha256) pairs; the same whatever their order."""
-    lines = sorted(f"{photo_id} {sha256}\n" for photo_id, sha256 in rows)
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+def digest(rows: Callable[[], Iterable[tuple[str, str]]]) -> str:
+    """SHA-256, hex, over (photo_id, sha256) pairs; the same whatever their order.
+
+    Args:
+        rows: gives the pairs; asked a second time, to sort them, where their lines do not rise.
+    """
+
+    def lines() -> Iterator[str]:
+        return (f"{photo_id} {sha256}\n" for photo_id, sha256 in rows())
+
+    made, last = hashlib.sha256(), ""
+    for line in lines():
+        if line < last:
+            return hashlib.sha256("".join(sorted(lines())).encode()).hexdigest()
+        made.update(line.encode())
+        last = line
+    return made.hexdigest()
 
 
 def _read(

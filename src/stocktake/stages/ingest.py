@@ -1,7 +1,7 @@
 """Ingest: bring photos and their true counts from a folder or bucket into Parquet shards."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from stocktake.data.listing import Listing, Reject
     from stocktake.data.source import Outcome
     from stocktake.store.objects import Store
+    from stocktake.store.shards import PhotoShards
 
 PACE = ("in_flight",)
 JOURNAL = "attempt.jsonl"
@@ -138,14 +139,11 @@ def ingest(
         _rejects_table(attempt.rejects),
         format=schema.REJECTS_FORMAT,
     )
-    shards = PhotoShards.open(run.artifact("photos"))
-    needed = ("photo_id", "sha256", "count")
-    without = [name for name in schema.SCHEMA.names if name not in needed]
-    result = _result(shards.rows(without), listing, attempt)
+    result = _result(PhotoShards.open(run.artifact("photos")), listing, attempt)
     if not result.photos:
         attempt.forget()
         raise DataError(_none_taken(settings, result, attempt))
-    run.log("ingested", left_out_by_count=_by_count(attempt.other_counts.elements()))
+    run.log("ingested", left_out_by_count=_by_count(attempt.other_counts))
     if result.rejects:
         run.warn(f"{result.rejects} of {result.listed} listed were rejected; see rejects.parquet")
     return result
@@ -204,18 +202,24 @@ def _fetched(store: "Store", attempt: "Attempt", settings: IngestSettings) -> "I
             yield outcome
 
 
-def _result(rows: Any, listing: "Listing", attempt: "Attempt") -> IngestResult:
+def _result(shards: "PhotoShards", listing: "Listing", attempt: "Attempt") -> IngestResult:
     from stocktake.data.source import digest
 
-    pairs = zip(rows["photo_id"].to_pylist(), rows["sha256"].to_pylist(), strict=True)
+    def pairs() -> Iterator[tuple[str, str]]:
+        for table in shards.by_shard(("photo_id", "sha256")):
+            yield from zip(table["photo_id"].to_pylist(), table["sha256"].to_pylist(), strict=True)
+
+    counts: Counter[int] = Counter()
+    for table in shards.by_shard(("count",)):
+        counts.update(table["count"].to_pylist())
     beyond = len(listing.photos) - attempt.seen
     left_out = {"other-count": attempt.other_counts.total(), "beyond-limit": beyond}
     return IngestResult(
         listed=len(listing.photos) + len(listing.rejects),
-        photos=len(rows),
+        photos=len(shards),
         rejects=len(attempt.rejects),
         left_out=sum(left_out.values()),
-        photos_by_count=_by_count(rows["count"].to_pylist()),
+        photos_by_count=_by_count(counts),
         rejects_by_reason=dict(sorted(Counter(r.reason for r in attempt.rejects).items())),
         left_out_by_reason={reason: n for reason, n in left_out.items() if n},
         size_bytes=attempt.size_bytes,
@@ -223,9 +227,9 @@ def _result(rows: Any, listing: "Listing", attempt: "Attempt") -> IngestResult:
     )
 
 
-def _by_count(counts: Iterable[int]) -> dict[str, int]:
+def _by_count(counts: Counter[int]) -> dict[str, int]:
     """Number of photos by count, in rising order."""
-    return {str(count): n for count, n in sorted(Counter(counts).items())}
+    return {str(count): n for count, n in sorted(counts.items())}
 
 
 def _rejects_table(rejects: "list[Reject]") -> Any:

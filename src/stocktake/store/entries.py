@@ -30,13 +30,18 @@ class Entries:
 
     def __getitem__(self, place: int) -> Entry:
         """The object that came in that place, from 0."""
+        key, size_bytes, version = self.facts(place)
+        return Entry(key=key, size_bytes=size_bytes, version=version)
+
+    def facts(self, place: int) -> tuple[str, int, str]:
+        """Key, size in bytes and version of the object that came in that place."""
         start = self._ends[place - 1] if place else 0
         key, _, version = self._text[start : self._ends[place]].decode(*_CODE).rpartition("\0")
-        return Entry(key=key, size_bytes=self._sizes_bytes[place], version=version)
+        return key, self._sizes_bytes[place], version
 
     def key(self, place: int) -> str:
         """Key of the object that came in that place."""
-        return self[place].key
+        return self.facts(place)[0]
 
     def by_key(self) -> Sequence[int]:
         """Every place, in rising order of the keys."""

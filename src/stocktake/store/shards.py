@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -206,8 +207,7 @@ class PhotoShards:
 
     def __init__(self, parts: Sequence["_Part"], photo_ids: pa.ChunkedArray) -> None:
         self._parts = list(parts)
-        self._photo_ids = photo_ids.to_pylist()
-        self._place = {photo_id: i for i, photo_id in enumerate(self._photo_ids)}
+        self._photo_ids = photo_ids
         self._starts = np.cumsum([0, *(part.photos for part in parts)]).tolist()
 
     @classmethod
@@ -233,13 +233,22 @@ class PhotoShards:
     @property
     def photo_ids(self) -> list[str]:
         """Every id, in rising order."""
-        return list(self._photo_ids)
+        return list(self._photo_ids.to_pylist())
+
+    @cached_property
+    def _place(self) -> dict[str, int]:
+        """Place of every photo by its id; for a million it takes 150 MB, so not before its time."""
+        return {photo_id: i for i, photo_id in enumerate(self.photo_ids)}
 
     def rows(self, without: Sequence[str] = ("jpeg",)) -> pa.Table:
         """All photos in rising order of id, one row each, without some columns."""
         left = (without,) if isinstance(without, str) else tuple(without)
         columns = [name for name in schema.SCHEMA.names if name not in left]
         return pa.concat_tables([part.table(columns) for part in self._parts])
+
+    def by_shard(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """Some columns of all photos in order, a table for each shard: little memory at a time."""
+        return (part.table(columns) for part in self._parts)
 
     def sizes_bytes(self) -> list[int]:
         """Size of every photo file, in rising order of id; reads all photos once."""
@@ -269,7 +278,7 @@ class PhotoShards:
         start = 0
         for part in self._parts:
             for size, read in part.groups():
-                yield self._photo_ids[start : start + size], read
+                yield self._photo_ids.slice(start, size).to_pylist(), read
                 start += size
 
 

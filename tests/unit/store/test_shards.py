@@ -58,6 +58,14 @@ def test_rows_are_sorted_and_carry_everything_but_the_bytes(tmp_path):
     assert rows["items"][3].as_py()[0]["weight_lb"] is None
 
 
+def test_rows_come_a_shard_at_a_time_too(tmp_path):
+    shards = write(tmp_path / "photos")
+    tables = list(shards.by_shard(("photo_id", "count")))
+
+    assert [len(table) for table in tables] == [200, 200, 50]
+    assert pa.concat_tables(tables) == shards.rows().select(["photo_id", "count"])
+
+
 def test_rows_may_leave_out_more_or_nothing(tmp_path):
     shards = write(tmp_path / "photos", photos=5)
 
