@@ -34,10 +34,11 @@ def photos(size: tuple[int, int], quality: int) -> list[bytes]:
     return made
 
 
-def fill(server: Server, bins: int, jpegs: list[bytes], *, bucket: str = OPEN) -> None:
-    """Put that many bins there, each with a photo and its metadata."""
+def fill(server: Server, bins: int, jpegs: list[bytes], *, prefix: str = "") -> None:
+    """Put that many bins into the open bucket, each with a photo and its metadata."""
     store = S3Store(
-        bucket,
+        OPEN,
+        prefix=prefix,
         endpoint=server.url,
         access_key_id=KEY,
         secret_access_key=SECRET,
