@@ -153,6 +153,11 @@ def test_what_fails_for_good_is_a_reject_and_the_rest_arrives(filled, calm, job_
     }
     assert set(reasons.values()) <= set(schema.REASONS)
     assert run.result()["photos"] == calm.result()["photos"] - 5
+    warned = [line["message"] for line in run.lines() if line["level"] == "warning"]
+    assert warned[1:] == [
+        "5 of them (damaged or unanswered) may be had another time; a finished ingest asks for"
+        f" nothing again, so move {run.path} aside and ingest once more"
+    ]
 
 
 def test_a_server_that_is_away_for_two_seconds_is_waited_for(filled, calm, job_of, monkeypatch):

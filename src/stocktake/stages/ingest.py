@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from stocktake.store.shards import PhotoShards
 
 PACE = ("in_flight",)
+PASSING = ("damaged", "unanswered")
+"""Reasons of rejects that lie with the way or the hour, not with the object."""
 JOURNAL = "attempt.jsonl"
 """In the run's folder: what became of what was listed; see data.attempt."""
 
@@ -146,6 +148,12 @@ def ingest(
     run.log("ingested", left_out_by_count=_by_count(attempt.other_counts))
     if result.rejects:
         run.warn(f"{result.rejects} of {result.listed} listed were rejected; see rejects.parquet")
+    passing = sum(result.rejects_by_reason.get(reason, 0) for reason in PASSING)
+    if passing:
+        run.warn(
+            f"{passing} of them ({' or '.join(PASSING)}) may be had another time; a finished ingest"
+            f" asks for nothing again, so move {run.path} aside and ingest once more"
+        )
     return result
 
 
