@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from stocktake.data.listing import Listing, Reject
     from stocktake.data.source import Outcome
     from stocktake.store.objects import Store
-    from stocktake.store.shards import PhotoShards
 
 PACE = ("in_flight",)
 PASSING = ("damaged", "unanswered")
@@ -128,7 +127,6 @@ def ingest(
     """
     from stocktake.data.attempt import Attempt
     from stocktake.schema import photos as schema
-    from stocktake.store.shards import PhotoShards
     from stocktake.store.tables import write_table
 
     store = _store(settings)
@@ -141,7 +139,7 @@ def ingest(
         _rejects_table(attempt.rejects),
         format=schema.REJECTS_FORMAT,
     )
-    result = _result(PhotoShards.open(run.artifact("photos")), listing, attempt)
+    result = _result(run.artifact("photos"), listing, attempt)
     if not result.photos:
         attempt.forget()
         raise DataError(_none_taken(settings, result, attempt))
@@ -210,21 +208,22 @@ def _fetched(store: "Store", attempt: "Attempt", settings: IngestSettings) -> "I
             yield outcome
 
 
-def _result(shards: "PhotoShards", listing: "Listing", attempt: "Attempt") -> IngestResult:
+def _result(shards: Path, listing: "Listing", attempt: "Attempt") -> IngestResult:
     from stocktake.data.source import digest
+    from stocktake.store.shards import by_shard
 
     def pairs() -> Iterator[tuple[str, str]]:
-        for table in shards.by_shard(("photo_id", "sha256")):
+        for table in by_shard(shards, ("photo_id", "sha256")):
             yield from zip(table["photo_id"].to_pylist(), table["sha256"].to_pylist(), strict=True)
 
     counts: Counter[int] = Counter()
-    for table in shards.by_shard(("count",)):
+    for table in by_shard(shards, ("count",)):
         counts.update(table["count"].to_pylist())
     beyond = len(listing.photos) - attempt.seen
     left_out = {"other-count": attempt.other_counts.total(), "beyond-limit": beyond}
     return IngestResult(
         listed=len(listing.photos) + len(listing.rejects),
-        photos=len(shards),
+        photos=counts.total(),
         rejects=len(attempt.rejects),
         left_out=sum(left_out.values()),
         photos_by_count=_by_count(counts),

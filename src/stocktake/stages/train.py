@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from stocktake.vision.rows import Fold
 
 
+PACE = ("workers",)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainSettings:
     """How to train; parts are names, or tables with a name and options."""
@@ -60,12 +63,21 @@ class TrainSettings:
     """Seed of first weights, order, augmentation and dropout."""
     threads: int = 0
     """Threads for the arithmetic; 0 takes the number torch finds right."""
+    workers: int = 0
+    """Threads that make batches; 0 for one per core. Batches do not depend on it."""
     cache_gb: float = 2.0
     """Memory for decoded photos in gigabytes; if they do not all fit, each epoch decodes again."""
 
     def __post_init__(self) -> None:
-        lowest = {"epochs": 1, "batch_size": 2, "max_count": 0, "patience": 0, "threads": 0}
-        for name, least in {**lowest, "clip_norm": 0, "cache_gb": 0, "seed": 0}.items():
+        lowest = {"epochs": 1, "batch_size": 2, "max_count": 0, "patience": 0}
+        for name, least in {
+            **lowest,
+            "threads": 0,
+            "workers": 0,
+            "clip_norm": 0,
+            "cache_gb": 0,
+            "seed": 0,
+        }.items():
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be {least} or more, got {getattr(self, name)}")
         if self.side_px != 0 and not 32 <= self.side_px <= 1024:
@@ -257,8 +269,10 @@ def _batches(
     settings: TrainSettings, data: _Data, backbone: "Backbone"
 ) -> tuple["Batches", "Batches"]:
     from stocktake.vision.augments import augments
-    from stocktake.vision.batches import Batches, Pixels
+    from stocktake.vision.batches import Batches
     from stocktake.vision.counter import preprocessing_of
+    from stocktake.vision.order import Order
+    from stocktake.vision.pixels import Pixels
 
     pixels = Pixels(
         data.shards,
@@ -271,10 +285,15 @@ def _batches(
         Batches(
             pixels,
             fold,
+            Order(
+                len(fold.photo_ids),
+                batch_size=settings.batch_size,
+                seed=settings.seed,
+                is_shuffled=fold is data.train,
+            ),
             preprocessing=preprocessing_of(backbone),
-            batch_size=settings.batch_size,
             augment=change,
-            seed=settings.seed,
+            workers=settings.workers,
         )
         for fold, change in ((data.train, augment), (data.val, None))
     )

@@ -1,10 +1,10 @@
 """Shards: photos in a folder of Parquet files, sorted by id, read at random without unpacking.
 
 part-00000.parquet, part-00001.parquet...: row groups of 100 photos, the jpeg column plain and
-uncompressed, so that any Parquet reader reads it and ours can point into the file.
+uncompressed, so that any Parquet reader reads it, and ours one photo at its place in the file.
 """
 
-import mmap
+import os
 import shutil
 import struct
 import threading
@@ -203,6 +203,16 @@ def part_of(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.part")
 
 
+def by_shard(folder: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """Some columns of all photos in order, a table for each shard: one file at a time is open.
+
+    Raises:
+        DataError: if a shard is damaged or of another format.
+    """
+    for path in sorted(folder.glob("part-*.parquet")):
+        yield tables.read_table(path, format=schema.FORMAT, columns=columns)
+
+
 class PhotoShards:
     """Photos on disk, in rising order of id; safe to use from several threads."""
 
@@ -247,10 +257,6 @@ class PhotoShards:
         columns = [name for name in schema.SCHEMA.names if name not in left]
         return pa.concat_tables([part.table(columns) for part in self._parts])
 
-    def by_shard(self, columns: Sequence[str]) -> Iterator[pa.Table]:
-        """Some columns of all photos in order, a table for each shard: little memory at a time."""
-        return (part.table(columns) for part in self._parts)
-
     def sizes_bytes(self) -> list[int]:
         """Size of every photo file, in rising order of id; reads all photos once."""
         return [size for part in self._parts for size in part.sizes_bytes()]
@@ -273,8 +279,8 @@ class PhotoShards:
     def groups(self) -> Iterator[tuple[list[str], Callable[[], list[bytes]]]]:
         """All photos in order, a row group at a time: ids, and a call that reads their files.
 
-        For one pass over everything: unlike `jpegs` it keeps no part of the files in memory. The
-        call raises DataError if that group is damaged; the other groups can still be read.
+        For one pass over everything. The call raises DataError if that group is damaged; the other
+        groups can still be read.
         """
         start = 0
         for part in self._parts:
@@ -288,9 +294,9 @@ class _Part:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # locating a group reads photos, under the lock as well
         try:
-            self._file = pq.ParquetFile(path, memory_map=True, page_checksum_verification=True)
+            self._file = pq.ParquetFile(path, page_checksum_verification=True)
         except (pa.ArrowInvalid, OSError) as err:
             raise DataError(tables.damaged(path, err)) from err
         tables.check_format(path, self._file.schema_arrow, schema.FORMAT)
@@ -298,8 +304,8 @@ class _Part:
         self.photos = int(meta.num_rows)
         sizes = [meta.row_group(i).num_rows for i in range(meta.num_row_groups)]
         self._starts = np.cumsum([0, *sizes]).tolist()
-        with path.open("rb") as file:
-            self._bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        # read, not mapped: mapped pages stay in the process, in the end the whole file
+        self._bytes = path.open("rb", buffering=0)
         self._where: dict[int, NDArray[np.int64] | None] = {}
 
     def table(self, columns: Sequence[str]) -> pa.Table:
@@ -315,7 +321,7 @@ class _Part:
             yield from pc.binary_length(column).to_pylist()
 
     def groups(self) -> Iterator[tuple[int, Callable[[], list[bytes]]]]:
-        """Photos in each row group, and a call that reads them past the memory map."""
+        """Photos in each row group, and a call that reads them as a whole."""
         with self._read(
             lambda: pq.ParquetFile(self._path, page_checksum_verification=True)
         ) as file:
@@ -339,7 +345,14 @@ class _Part:
             with self._lock:
                 return bytes(self._column(group)[inside].as_py())
         start, size = where[inside]
-        return self._bytes[start : start + size]
+        return self._read_at(int(start), int(size))
+
+    def _read_at(self, start: int, size: int) -> bytes:
+        if hasattr(os, "pread"):  # needs no lock; Windows lacks it
+            return os.pread(self._bytes.fileno(), size, start)
+        with self._lock:
+            self._bytes.seek(start)
+            return self._bytes.read(size)
 
     def _locate(self, group: int) -> NDArray[np.int64] | None:
         """int64 (rows, 2), start and size of each photo in the file; None if they lie otherwise.
@@ -349,15 +362,17 @@ class _Part:
         """
         place = self._column_place("jpeg")
         chunk = self._file.metadata.row_group(group).column(place)
-        at, end = chunk.data_page_offset, chunk.data_page_offset + chunk.total_compressed_size
+        first = chunk.data_page_offset
+        plain = self._read_at(first, chunk.total_compressed_size)
         values = self._column(group)
         where = np.empty((len(values), 2), dtype=np.int64)
+        at = 0
         for i, value in enumerate(values):
             photo = value.as_py()
-            at = self._bytes.find(struct.pack("<I", len(photo)) + photo, at, end)
+            at = plain.find(struct.pack("<I", len(photo)) + photo, at)
             if at < 0:
                 return None
-            where[i] = at + 4, len(photo)
+            where[i] = first + at + 4, len(photo)
             at += 4 + len(photo)
         return where
 

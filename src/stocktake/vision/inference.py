@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from stocktake.imaging.preprocess import Preprocessing, normalise
 from stocktake.vision import checkpoints
-from stocktake.vision.batches import Batches, Jpegs, Pixels
+from stocktake.vision.batches import Batches
 from stocktake.vision.counter import Counter
+from stocktake.vision.order import Order
+from stocktake.vision.pixels import Jpegs, Pixels
 from stocktake.vision.rows import Fold
 
 
@@ -79,8 +81,8 @@ def log_probs_of_shards(
     batches = Batches(
         Pixels(shards, photo_ids, side_px=preprocessing.side_px, cache_bytes=0),
         Fold(photo_ids=list(photo_ids), counts=np.zeros(len(photo_ids), dtype=np.int64)),
+        Order(len(photo_ids), batch_size=batch_size),
         preprocessing=preprocessing,
-        batch_size=batch_size,
     )
     made = np.empty((len(photo_ids), about.max_count + 1), dtype=np.float32)
     done = 0

@@ -136,11 +136,12 @@ def test_a_sick_loss_is_found(put, loss, said):
 @pytest.mark.parametrize(
     ("augment", "said"),
     [
-        (lambda p, g: p[:, :, 1:], "shape"),
-        (lambda p, g: p * 2, "leave the scale"),
-        (lambda p, g: p.mul_(0.5), "handed in were changed"),
-        (lambda p, g: p * torch.rand(1), "same generator"),
-        (lambda p, g: p.double(), "instead of float32"),
+        (lambda p, c: p[:, :, 1:], "shape"),
+        (lambda p, c: p * 2, "leave the scale"),
+        (lambda p, c: p * torch.rand(1), "other outcome alone"),
+        (lambda p, c: p * c[0, 0], "other outcome alone"),
+        (lambda p, c: p / p.max(), "other outcome alone"),
+        (lambda p, c: p.double(), "instead of float32"),
     ],
 )
 def test_a_sick_augment_is_found(put, augment, said):

@@ -8,7 +8,9 @@ from stocktake.errors import DataError
 from stocktake.imaging.preprocess import Preprocessing, normalise, prepare
 from stocktake.testing.samples import squares
 from stocktake.vision.augments import augments
-from stocktake.vision.batches import Batches, Pixels
+from stocktake.vision.batches import Batch, Batches
+from stocktake.vision.order import Order
+from stocktake.vision.pixels import Pixels
 from stocktake.vision.rows import Fold
 
 PREPROCESSING = Preprocessing(side_px=32, mean=(0.4, 0.5, 0.6), std=(0.2, 0.25, 0.5))
@@ -27,11 +29,27 @@ class Source:
         return [b"broken" if i == "bad" else squares(int(i) % 4, seed=int(i)) for i in photo_ids]
 
 
-def batches(augment: str | None = None, *, source: Source | None = None, **options) -> Batches:
-    pixels = Pixels(source or Source(), IDS, side_px=32)
-    change = augments.make(augment) if augment else None
-    settings = {"preprocessing": PREPROCESSING, "batch_size": 5, **options}
-    return Batches(pixels, FOLD, augment=change, **settings)
+def batches(
+    augment: str | None = None, *, source: Source | None = None, workers: int = 2, **options
+) -> Batches:
+    settings = {"batch_size": 5, "is_shuffled": augment is not None, **options}
+    return Batches(
+        Pixels(source or Source(), IDS, side_px=32),
+        FOLD,
+        Order(len(IDS), **settings),
+        preprocessing=PREPROCESSING,
+        augment=augments.make(augment) if augment else None,
+        workers=workers,
+    )
+
+
+def same(first: list[Batch], second: list[Batch]) -> bool:
+    return all(
+        a.photo_ids == b.photo_ids
+        and torch.equal(a.photos, b.photos)
+        and torch.equal(a.counts, b.counts)
+        for a, b in zip(first, second, strict=True)
+    )
 
 
 def test_a_batch_is_what_serving_would_prepare():
@@ -80,28 +98,24 @@ def test_same_seed_and_epoch_give_the_same_pixels():
     assert all(torch.equal(a.photos, b.photos) for a, b in zip(first, second, strict=True))
 
 
-def test_another_epoch_or_seed_gives_another_order():
-    orders = [batches("none", seed=s).order(e).tolist() for s, e in ((0, 1), (0, 2), (1, 1))]
+@pytest.mark.parametrize("augment", ["standard", "report", None])
+def test_batches_are_the_same_whatever_the_number_of_workers(augment):
+    made = [list(batches(augment, workers=workers).epoch(1)) for workers in (1, 2, 7)]
 
-    assert orders[0] != orders[1] and orders[0] != orders[2]
+    assert same(made[0], made[1]) and same(made[0], made[2])
 
 
-def test_no_two_batches_of_any_epochs_share_their_chance():
-    seeds: list[int] = []
+def test_ranks_share_the_batches_of_one_process():
+    whole = list(batches("standard", batch_size=6).epoch(2))
+    shares = [
+        list(batches("standard", batch_size=6, share=(rank, 3)).epoch(2)) for rank in range(3)
+    ]
 
-    def listening(photos: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        seeds.append(generator.initial_seed())
-        return photos
-
-    pixels = Pixels(Source(), IDS, side_px=32)
-    for seed in (0, 1):
-        loader = Batches(
-            pixels, FOLD, preprocessing=PREPROCESSING, batch_size=5, augment=listening, seed=seed
-        )
-        for epoch in (1, 2):
-            list(loader.epoch(epoch))
-
-    assert len(seeds) == len(set(seeds)) == 16
+    for batch, parts in zip(whole, zip(*shares, strict=True), strict=True):
+        for rank, part in enumerate(parts):
+            assert part.photo_ids == batch.photo_ids[rank::3]
+            assert torch.equal(part.photos, batch.photos[rank::3])
+            assert torch.equal(part.counts, batch.counts[rank::3])
 
 
 def test_an_epoch_can_be_entered_in_the_middle():
@@ -109,46 +123,43 @@ def test_an_epoch_can_be_entered_in_the_middle():
     rest = list(batches("standard").epoch(1, start=2))
 
     assert len(rest) == len(whole) - 2
-    assert all(torch.equal(a.photos, b.photos) for a, b in zip(whole[2:], rest, strict=True))
+    assert same(whole[2:], rest)
 
 
 def test_each_photo_is_decoded_once():
     source = Source()
     loader = batches(source=source)
-    first, second = list(loader.epoch(0)), list(loader.epoch(1))
 
+    assert same(list(loader.epoch(0)), list(loader.epoch(1)))
     assert sorted(source.asked) == IDS
-    assert all(torch.equal(a.photos, b.photos) for a, b in zip(first, second, strict=True))
 
 
 def test_augmentation_leaves_kept_pixels_alone():
-    pixels = Pixels(Source(), IDS, side_px=32)
-    before = pixels.take(IDS).copy()
+    loader = batches("standard")
+    first = list(loader.epoch(1))
+    list(loader.epoch(2))
+
+    assert same(first, list(loader.epoch(1)))
+
+
+def test_a_broken_photo_ends_the_epoch_and_is_named():
+    fold = Fold(photo_ids=["001", "bad"], counts=np.zeros(2, dtype=np.int64))
     loader = Batches(
-        pixels, FOLD, preprocessing=PREPROCESSING, batch_size=5, augment=augments.make("standard")
+        Pixels(Source(), fold.photo_ids, side_px=32),
+        fold,
+        Order(2, batch_size=2),
+        preprocessing=PREPROCESSING,
     )
-    list(loader.epoch(1))
-
-    assert np.array_equal(pixels.take(IDS), before)
-
-
-def test_photos_beyond_the_budget_are_decoded_again_and_the_same():
-    source = Source()
-    kept, fresh = (
-        Pixels(source, IDS, side_px=32, cache_bytes=size) for size in (23 * 3 * 32 * 32, 70_000)
-    )
-
-    assert kept.is_cached and not fresh.is_cached
-    assert np.array_equal(kept.take(IDS[3:9]), fresh.take(IDS[3:9]))
-    assert np.array_equal(fresh.take(IDS[:2]), fresh.take(IDS[:2]))
-    assert source.asked.count("000") == 2
-
-
-def test_a_broken_photo_is_named():
-    pixels = Pixels(Source(), ["001", "bad"], side_px=32)
 
     with pytest.raises(DataError, match="photo bad: .*ingest the photos again"):
-        pixels.take(["001", "bad"])
+        list(loader.epoch(0))
+
+
+def test_workers_leave_the_threads_of_the_arithmetic_alone():
+    before = torch.get_num_threads()
+    list(batches("standard").epoch(1))
+
+    assert torch.get_num_threads() == before
 
 
 def test_leaving_an_epoch_early_ends_its_threads():

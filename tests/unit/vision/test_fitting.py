@@ -10,11 +10,13 @@ from stocktake.errors import DataError
 from stocktake.imaging.preprocess import Preprocessing
 from stocktake.testing.samples import squares
 from stocktake.vision.augments import augments
-from stocktake.vision.batches import Batches, Pixels
+from stocktake.vision.batches import Batches
 from stocktake.vision.counter import Counter
 from stocktake.vision.fitting import Figures, Plan, assess, fit, set_rates
 from stocktake.vision.heads import heads
 from stocktake.vision.losses import losses
+from stocktake.vision.order import Order
+from stocktake.vision.pixels import Pixels
 from stocktake.vision.rows import Fold
 from stocktake.vision.schedules import schedules
 
@@ -33,8 +35,8 @@ def batches(
     return Batches(
         Pixels(Source(), ids, side_px=32),
         Fold(photo_ids=ids, counts=np.array(counts or [int(i) % 4 for i in ids])),
+        Order(len(ids), batch_size=size, is_shuffled=augment is not None),
         preprocessing=PREPROCESSING,
-        batch_size=size,
         augment=augments.make(augment) if augment else None,
     )
 

@@ -11,5 +11,5 @@ def none() -> Augment:
     return _same
 
 
-def _same(photos: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+def _same(photos: torch.Tensor, chance: torch.Tensor) -> torch.Tensor:
     return photos

@@ -28,15 +28,14 @@ def standard(
         contrast: largest change of the factor around the photo's mean, 0 to 1.
     """
 
-    def augment(photos: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    def augment(photos: torch.Tensor, chance: torch.Tensor) -> torch.Tensor:
         sizes = (math.radians(rotate_deg), shift * 2, shift * 2, scale)  # grid spans -1..1
-        chance = torch.rand(6, len(photos), generator=generator) * 2 - 1  # (6, B)
-        matrices = moves(chance, sizes)  # (B, 2, 3)
+        matrices = moves(chance[:, :6].T * 2 - 1, sizes)  # (B, 2, 3)
         grid = functional.affine_grid(matrices, list(photos.shape), align_corners=False)
         moved = functional.grid_sample(
             photos, grid, mode="bilinear", padding_mode="reflection", align_corners=False
         )
-        return relit(moved, generator, brightness, contrast)
+        return relit(moved, chance[:, 6:8], brightness, contrast)
 
     return augment
 
