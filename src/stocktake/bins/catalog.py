@@ -29,12 +29,12 @@ class Kind:
 
 KINDS: Mapping[str, Kind] = {
     "box": Kind(
-        share=0.27, size_in=(9.2, 6.6, 3.4), density=0.013,
+        share=0.27, size_in=(9.6, 7.0, 3.8), density=0.013,
         nouns=("Wall Charger", "Night Light", "Shaver", "Headphones", "Puzzle", "Tea Set",
                "Bulb", "Card Game", "Phone Case", "Coffee Filters", "Toy Car"),
     ),
     "carton": Kind(
-        share=0.12, size_in=(10.4, 7.8, 5.0), density=0.014,
+        share=0.16, size_in=(10.8, 8.2, 5.4), density=0.014,
         nouns=("Oil Filter", "Brake Pads", "Replacement Part", "Door Handle", "Mug Set",
                "Cable Kit", "Bracket", "Faucet"),
     ),
@@ -43,7 +43,7 @@ KINDS: Mapping[str, Kind] = {
         nouns=("Stories", "Handbook", "A Novel", "Field Guide", "Cookbook", "Atlas", "Workbook"),
     ),
     "polybag": Kind(
-        share=0.18, size_in=(10.8, 8.2, 2.2), density=0.008,
+        share=0.18, size_in=(11.0, 8.6, 2.8), density=0.008,
         nouns=("T-Shirt", "Socks, 6 Pairs", "Leggings", "Scarf", "Pillow Cover", "Costume",
                "Cap", "Gloves", "Dog Toy", "Tights"),
     ),
@@ -56,11 +56,11 @@ KINDS: Mapping[str, Kind] = {
         nouns=("Screen Protector", "Sticker Sheet", "Necklace", "Patch", "Filter Set"),
     ),
     "bottle": Kind(
-        share=0.08, size_in=(7.6, 3.1, 3.1), density=0.025,
+        share=0.06, size_in=(7.6, 3.1, 3.1), density=0.025,
         nouns=("Shampoo", "Vitamin C", "Lotion", "Fish Oil", "Cleaner", "Sunscreen"),
     ),
     "tin": Kind(
-        share=0.05, size_in=(4.0, 4.0, 3.6), density=0.022,
+        share=0.03, size_in=(4.0, 4.0, 3.6), density=0.022,
         nouns=("Shoe Cream", "Mints", "Hair Wax", "Candle", "Tape Roll", "Floss"),
     ),
 }  # fmt: skip
@@ -120,7 +120,9 @@ def product(number: int) -> Product:
         name=f"{brand} {noun}, {rng.choice(EXTRAS)}, No. {number}",
         kind=kind,
         size_in=size_in,
-        weight_lb=round(volume * KINDS[kind].density * rng.lognormvariate(0, 0.4) + 0.02, 2),
+        weight_lb=round(
+            min(50, volume * KINDS[kind].density * rng.lognormvariate(0, 0.4)) + 0.02, 2
+        ),
         colours=_colours(rng, kind),
         brand=brand,
     )
@@ -157,7 +159,7 @@ def _asin(number: int, *, is_book: bool) -> str:
 
 def _size(rng: Random, kind: str) -> tuple[float, float, float]:
     """Length, width and height, 0.4 to 16 inches."""
-    whole = rng.lognormvariate(0, 0.28)
+    whole = rng.lognormvariate(0.05 if kind in ("bottle", "tin") else 0.28, 0.34)
     spreads = (0.18, 0.2, 0.42)
     sides = [
         side * whole * rng.lognormvariate(0, spread)

@@ -1,13 +1,13 @@
 """Draw: a scene as a photo: the pocket, the things in it, the bands before them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from random import Random
 
-import numpy as np
 import simplejpeg
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from stocktake.bins import camera, fabric, faces, placing
+from stocktake.bins import camera, fabric, faces, placing, textures
 from stocktake.bins.camera import Photo
 from stocktake.bins.scene import PX_PER_IN, Scene
 from stocktake.bins.solids import BOXY, Placed, Point, billboard, outline, visible_sides
@@ -15,7 +15,7 @@ from stocktake.bins.solids import BOXY, Placed, Point, billboard, outline, visib
 JPEG_QUALITY = 95
 """With 4:2:0 chroma: the quantisation tables of all 700 ABID originals looked at."""
 LIGHT_OF_SIDE = {"front": 1.0, "top": 1.08, "left": 0.78, "right": 0.78, "bottom": 0.6}
-MAX_FACE_PX = 320
+MAX_FACE_PX = 224
 
 
 def jpeg(scene: Scene, *, long_side_px: int = 0) -> bytes:
@@ -26,93 +26,134 @@ def jpeg(scene: Scene, *, long_side_px: int = 0) -> bytes:
     )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class View:
+    """How inches on the pocket's plane become pixels of one photo."""
+
+    size: tuple[int, int]
+    """Width and height, pixels."""
+    scale: float
+    """Pixels of this photo by pixels of the same photo in ABID's size."""
+    left_in: float
+    """The photo's left edge, inches from the pocket's."""
+    below_in: float
+    """The photo's lower edge, inches from the pocket's floor."""
+
+    @property
+    def px_per_in(self) -> float:
+        """Pixels to an inch."""
+        return PX_PER_IN * self.scale
+
+    def to_px(self, point: Point) -> Point:
+        """A point in inches as pixels from the photo's upper left."""
+        return (
+            (point[0] - self.left_in) * self.px_per_in,
+            self.size[1] - (point[1] - self.below_in) * self.px_per_in,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Side:
+    """One side of an item as it shows."""
+
+    name: str
+    """What `faces.face` calls it."""
+    corners: list[Point]
+    """Where its picture's corners lie, from bottom left, pixels."""
+    polygon: list[Point]
+    """What is cut out of the picture, pixels."""
+    light: float
+    """How much light falls on it, 1 for the front of the pocket."""
+
+
+def view(scene: Scene, long_side_px: int = 0) -> View:
+    """The view of a scene; 0 pixels for the scene's own size."""
+    scale = long_side_px / max(scene.size_px) if long_side_px else 1.0
+    size = (max(1, round(scene.size_px[0] * scale)), max(1, round(scene.size_px[1] * scale)))
+    return View(size=size, scale=scale, left_in=scene.left_in, below_in=scene.below_in)
+
+
 def photo(scene: Scene, *, long_side_px: int = 0) -> Photo:
     """The photo, RGB, uint8 (H, W, C).
 
     Args:
         long_side_px: pixels of the longer side; 0 for the scene's own size.
     """
-    scale = long_side_px / max(scene.size_px) if long_side_px else 1.0
-    size = (max(1, round(scene.size_px[0] * scale)), max(1, round(scene.size_px[1] * scale)))
-    px_per_in = PX_PER_IN * scale
-
-    def to_px(point: Point) -> Point:
-        return (
-            (point[0] - scene.left_in) * px_per_in,
-            size[1] - (point[1] - scene.below_in) * px_per_in,
-        )
-
-    canvas = Image.new("RGB", size, (60, 56, 54))
-    fabric.interior(ImageDraw.Draw(canvas), scene, to_px=to_px)
+    seen = view(scene, long_side_px)
+    canvas = Image.new("RGB", seen.size, (60, 56, 54))
+    fabric.interior(canvas, scene, to_px=seen.to_px)
     for number in placing.drawing_order(scene.items, scene.pocket):
-        _item(canvas, scene, scene.items[number], to_px)
-    canvas = _lit(canvas, scene)
-    fabric.hems(ImageDraw.Draw(canvas), scene, to_px=to_px)
-    fabric.labels(canvas, scene, to_px=to_px, px_per_in=px_per_in)
-    fabric.bands(canvas, scene, to_px=to_px, px_per_in=px_per_in)
-    return camera.taken(canvas, seed=scene.photo_seed, scale=scale)
+        item = scene.items[number]
+        _shadow(canvas, [seen.to_px(point) for point in outline(item, scene.pocket)])
+        for side in sides(scene, item, seen):
+            _face(canvas, item, side)
+    _light(canvas, scene)
+    fabric.hems(ImageDraw.Draw(canvas), scene, to_px=seen.to_px)
+    fabric.labels(canvas, scene, to_px=seen.to_px, px_per_in=seen.px_per_in)
+    fabric.bands(canvas, scene, to_px=seen.to_px, px_per_in=seen.px_per_in)
+    fabric.cord(canvas, scene, to_px=seen.to_px, px_per_in=seen.px_per_in)
+    return camera.taken(canvas, seed=scene.photo_seed, scale=seen.scale)
 
 
-def _item(canvas: Image.Image, scene: Scene, item: Placed, to_px: Callable[[Point], Point]) -> None:
-    silhouette = [to_px(point) for point in outline(item, scene.pocket)]
-    _shadow(canvas, silhouette)
+def sides(scene: Scene, item: Placed, seen: View) -> list[Side]:
+    """The sides of an item that face the camera, in drawing order; soft things have one."""
+    light = 1.0 - 0.03 * item.z
     if item.product.kind not in BOXY:
-        corners = [to_px(point) for point in billboard(item, scene.pocket)]
-        light = 1.0 - 0.03 * item.z
-        _face(canvas, item, item.face, corners, silhouette, light)
-        return
+        corners = [seen.to_px(point) for point in billboard(item, scene.pocket)]
+        polygon = [seen.to_px(point) for point in outline(item, scene.pocket)]
+        return [Side(name=item.face, corners=corners, polygon=polygon, light=light)]
+    found = []
     for side, quad in visible_sides(item, scene.pocket).items():
         shown = item.face if side == "front" else side
         if item.product.kind == "book" and item.face == "edge" and side != "front":
             shown = "front" if side in ("right", "top") else side
-        light = LIGHT_OF_SIDE[side] * (1.0 - 0.03 * item.z)
-        corners = [to_px(point) for point in quad]
-        _face(canvas, item, shown, corners, corners, light)
+        corners = [seen.to_px(point) for point in quad]
+        if min(_length(corners[0], corners[1]), _length(corners[1], corners[2])) >= 1.5:
+            by = light * LIGHT_OF_SIDE[side]
+            found.append(Side(name=shown, corners=corners, polygon=corners, light=by))
+    return found
 
 
-def _face(
-    canvas: Image.Image, item: Placed, side: str, corners: Sequence[Point],
-    polygon: Sequence[Point], light: float,
-) -> None:  # fmt: skip
-    """Lay one side's picture over the quadrilateral `corners`, cut to `polygon`."""
+def _face(canvas: Image.Image, item: Placed, side: Side) -> None:
+    """Lay one side's picture over its corners, cut to its polygon."""
+    corners, polygon = side.corners, side.polygon
     left, top, right, bottom = _bounds(polygon, canvas.size)
     if right <= left or bottom <= top:
         return
-    wide = _length(corners[0], corners[1])
-    high = _length(corners[1], corners[2])
-    if min(wide, high) < 1.5:
-        return
-    size = (_rounded(wide), _rounded(high))
-    picture = faces.face(item.product, side, size=size, seed=item.seed)
+    size = (_rounded(_length(corners[0], corners[1])), _rounded(_length(corners[1], corners[2])))
+    picture = faces.face(item.product, side.name, size=size, seed=item.seed)
     box = (right - left, bottom - top)
     moved = [(x - left, y - top) for x, y in corners]
     # the nearest pixel will do: the camera's blur comes on top, and it costs a quarter
     found = picture.transform(
         box, Image.Transform.PERSPECTIVE, _homography(moved, size), Image.Resampling.NEAREST
     )
-    if light != 1.0:
-        found = Image.blend(Image.new("RGB", box), found, light)
     mask = Image.new("L", box)
     ImageDraw.Draw(mask).polygon([(x - left, y - top) for x, y in polygon], fill=255)
+    if found.mode == "RGBA":
+        mask = ImageChops.multiply(mask, found.getchannel("A"))
+        found = found.convert("RGB")
+    if side.light != 1.0:
+        found = Image.blend(Image.new("RGB", box), found, side.light)
     canvas.paste(found, (left, top), mask)
 
 
 def _shadow(canvas: Image.Image, polygon: Sequence[Point]) -> None:
     """Darken what lies around and behind an item."""
-    reach = 10
+    reach = 12
     left, top, right, bottom = _bounds(polygon, canvas.size, around=reach)
     if right <= left or bottom <= top:
         return
     small = ((right - left) // 4 + 1, (bottom - top) // 4 + 1)
     mask = Image.new("L", small)
-    ImageDraw.Draw(mask).polygon([((x - left) / 4, (y - top) / 4) for x, y in polygon], fill=205)
-    mask = mask.filter(ImageFilter.BoxBlur(1.5))
+    ImageDraw.Draw(mask).polygon([((x - left) / 4, (y - top) / 4) for x, y in polygon], fill=125)
+    mask = mask.filter(ImageFilter.BoxBlur(2.2))
     mask = mask.resize((right - left, bottom - top), Image.Resampling.BILINEAR)
     canvas.paste((14, 12, 10), (left, top), mask)
 
 
-def _lit(canvas: Image.Image, scene: Scene) -> Image.Image:
-    """The inside with less light at the top and at the sides of the pocket, and uneven."""
+def _light(canvas: Image.Image, scene: Scene) -> None:
+    """Give the inside less light at the top and at the sides of the pocket, and uneven."""
     rng = Random(f"light {scene.bin_seed}")
     rows, columns = 8, 10
     dim = rng.uniform(0.45, 0.85)
@@ -122,14 +163,10 @@ def _lit(canvas: Image.Image, scene: Scene) -> Image.Image:
             from_top = min(1.0, 0.35 + row / (rows - 1))
             from_side = min(1.0, 0.7 + 0.6 * min(column, columns - 1 - column) / (columns / 2))
             even = dim + (1 - dim) * from_top * from_side
-            values.append(int(255 * even * rng.uniform(0.84, 1.0)))
+            values.append(255 - int(255 * even * rng.uniform(0.84, 1.0)))
     small = Image.new("L", (columns, rows))
     small.putdata(values)
-    dark = np.asarray(small.resize(canvas.size, Image.Resampling.BILINEAR))  # (H, W)
-    light = np.repeat(dark, 3, axis=1)  # (H, W * C): flat rows, as NumPy likes them
-    lit = np.multiply(np.asarray(canvas).reshape(light.shape), light, dtype=np.uint16)
-    lit >>= np.uint16(8)
-    return Image.frombytes("RGB", canvas.size, lit.astype(np.uint8).tobytes())
+    textures.darken(canvas, small.resize(canvas.size, Image.Resampling.BILINEAR))
 
 
 def _bounds(

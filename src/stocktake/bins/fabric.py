@@ -7,6 +7,7 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from stocktake.bins import textures
 from stocktake.bins.scene import LETTERS, Scene
 from stocktake.bins.solids import Corner, Point, project
 
@@ -15,6 +16,12 @@ ToPx = Callable[[Point], Point]
 Brush = ImageDraw.ImageDraw
 
 YELLOW = (224, 212, 144)
+CLOTH = (206, 202, 132)
+"""The same cloth in the light that comes through it."""
+OPEN_TOPS = 0.15
+"""Share of pockets with a board and a gap above instead of the next row."""
+CORDS = 0.1
+"""Share of pockets with a cord and a hook before them."""
 LABELS = {
     "A": (28, 62, 62), "B": (58, 40, 84), "C": (120, 70, 50), "D": (134, 164, 206),
     "E": (96, 96, 104), "F": (206, 74, 62), "G": (34, 46, 92), "H": (236, 168, 176),
@@ -27,11 +34,12 @@ LABEL_IN = (4.4, 1.25)
 """Width and height of a label: some 160 by 45 pixels of ABID's originals."""
 
 
-def interior(brush: Brush, scene: Scene, *, to_px: ToPx) -> None:
-    """Back wall, side walls, ceiling and floor of the pocket."""
+def interior(canvas: Image.Image, scene: Scene, *, to_px: ToPx) -> None:
+    """Back wall, side walls, ceiling and floor of the pocket, with the folds of its cloth."""
+    brush = ImageDraw.Draw(canvas)
     pocket = scene.pocket
     rng = Random(f"interior {scene.bin_seed}")
-    light = rng.uniform(0.28, 0.74)
+    light = rng.uniform(0.38, 0.82)
 
     def quad(points: Sequence[Corner], colour: tuple[int, int, int], by: float) -> None:
         shown = [to_px(project(pocket, point)) for point in points]
@@ -39,12 +47,13 @@ def interior(brush: Brush, scene: Scene, *, to_px: ToPx) -> None:
 
     w, h, d = pocket.width, pocket.height, pocket.depth
     over = 0.12 * h
-    board = (168, 152, 118) if rng.random() < 0.7 else YELLOW
-    quad([(0, -over, d), (w, -over, d), (w, h + over, d), (0, h + over, d)], YELLOW, light)
-    quad([(0, h, 0), (w, h, 0), (w, h, d), (0, h, d)], YELLOW, light * 0.6)
-    quad([(0, h, 0), (0, h, d), (0, 0, d), (0, 0, 0)], YELLOW, light * 0.85)
-    quad([(w, h, 0), (w, h, d), (w, 0, d), (w, 0, 0)], YELLOW, light * 0.9)
+    board = (164, 152, 128) if rng.random() < 0.7 else YELLOW
+    quad([(0, -over, d), (w, -over, d), (w, h + over, d), (0, h + over, d)], CLOTH, light)
+    quad([(0, h, 0), (w, h, 0), (w, h, d), (0, h, d)], CLOTH, light * 0.6)
+    quad([(0, h, 0), (0, h, d), (0, 0, d), (0, 0, 0)], CLOTH, light * 0.85)
+    quad([(w, h, 0), (w, h, d), (w, 0, d), (w, 0, 0)], CLOTH, light * 0.9)
     quad([(0, 0, 0), (w, 0, 0), (w, 0, d), (0, 0, d)], board, light * 1.1)
+    textures.shaded(canvas, textures.dents(rng, canvas.size), strength=rng.uniform(0.2, 0.55))
 
 
 def hems(brush: Brush, scene: Scene, *, to_px: ToPx) -> None:
@@ -61,13 +70,35 @@ def hems(brush: Brush, scene: Scene, *, to_px: ToPx) -> None:
             brush, to_px, [(seam, -far), (inner, -far), (inner, far), (seam, far)],
             _times(YELLOW, rng.uniform(0.72, 0.92)),
         )  # fmt: skip
-        _stroke(brush, to_px, [(inner, -far), (inner, far)], _times(YELLOW, 0.5))
+        _stroke(brush, to_px, [(inner, -far), (inner, far)], _times(YELLOW, rng.uniform(0.6, 0.8)))
     sag = rng.uniform(-0.01, 0.03) * h
     rim = [(w * n / 8, _lip(n / 8) * sag) for n in range(9)]
     _rim(brush, to_px, [(-far, 0.0), *rim, (w + far, 0.0)], -far, rng)
-    bulge = rng.uniform(-0.01, 0.03) * h
+    bulge = rng.uniform(-0.01, 0.02) * h
     rim = [(w * n / 8, h - _lip(n / 8) * bulge) for n in range(9)]
-    _rim(brush, to_px, [(-far, h), *rim, (w + far, h)], far, rng)
+    if has_open_top(scene):
+        _board(brush, to_px, w, h, rng)
+    else:
+        _rim(brush, to_px, [(-far, h), *rim, (w + far, h)], far, rng)
+
+
+def has_open_top(scene: Scene) -> bool:
+    """Whether a board lies above the pocket, and no next row."""
+    return Random(f"top {scene.bin_seed}").random() < OPEN_TOPS
+
+
+def _board(brush: Brush, to_px: ToPx, w: float, h: float, rng: Random) -> None:
+    """A grey board above, the dark gap below it, bright holes in its corners."""
+    far, gap = 30.0, rng.uniform(0.0, 0.09) * h
+    _fill(brush, to_px, [(-far, h), (w + far, h), (w + far, far), (-far, far)], (178, 172, 170))
+    left, right = w * rng.uniform(0.05, 0.2), w * rng.uniform(0.8, 0.95)
+    shadow = [(left, h), (right, h), (right, h - gap), (left, h - gap)]
+    _fill(brush, to_px, shadow, (44, 38, 38))
+    _stroke(brush, to_px, [(-far, h), (w + far, h)], (120, 114, 110))
+    for x in (0.0, w - 0.9):
+        if rng.random() < 0.5:
+            spot = [(x, h), (x + 0.9, h), (x + 0.9, h + 0.3), (x, h + 0.3)]
+            _fill(brush, to_px, spot, (250, 250, 246))
 
 
 def labels(photo: Image.Image, scene: Scene, *, to_px: ToPx, px_per_in: float) -> None:
@@ -83,7 +114,7 @@ def labels(photo: Image.Image, scene: Scene, *, to_px: ToPx, px_per_in: float) -
         (f"{column}{letter}", -drop - high_in),
         (f"{column}{above}", scene.pocket.height + rise),
     )
-    for text, y in shown:
+    for text, y in shown[: 1 if has_open_top(scene) else 2]:
         wide, high = round(wide_in * px_per_in), round(high_in * px_per_in)
         x_px, y_px = to_px((middle - wide_in / 2 + rng.uniform(-0.8, 0.8), y + high_in))
         label = _label(text, (wide, high), rng)
@@ -103,6 +134,29 @@ def bands(photo: Image.Image, scene: Scene, *, to_px: ToPx, px_per_in: float) ->
         _lay(photo, profile, middle, mine)
         if rng.random() < 0.4:
             _stitches(photo, rng, middle, half, px_per_in)
+
+
+def cord(canvas: Image.Image, scene: Scene, *, to_px: ToPx, px_per_in: float) -> None:
+    """Before some pockets a thin yellow cord from side to side, with a metal hook on it."""
+    rng = Random(f"cord {scene.bin_seed}")
+    if rng.random() >= CORDS:
+        return
+    w, h = scene.pocket.width, scene.pocket.height
+    brush, thick = ImageDraw.Draw(canvas), max(1, round(0.09 * px_per_in))
+    left, right = h * rng.uniform(0.35, 0.6), h * rng.uniform(0.35, 0.6)
+    at = w * rng.uniform(0.05, 0.7)
+    meets = left + (right - left) * at / w
+    ends = [to_px((-4.0, left)), to_px((at, meets)), to_px((w + 4.0, right))]
+    brush.line(ends, fill=(206, 176, 84), width=thick)
+    x, y = ends[1]
+    long, high = rng.uniform(1.6, 2.6) * px_per_in, 0.35 * px_per_in
+    slope = (ends[2][1] - y) / max(1.0, ends[2][0] - x)
+    for off, colour in ((1, (84, 80, 80)), (0, (196, 192, 190))):
+        brush.line(
+            (x - long, y - long * slope + off, x, y + off), fill=(40, 36, 36), width=2 * thick
+        )
+        loop = (x, y - high + off, x + long, y + high + off)
+        brush.rounded_rectangle(loop, radius=high, outline=colour, width=thick)
 
 
 def _band_places(rng: Random, h: float) -> list[tuple[float, float]]:
@@ -134,7 +188,7 @@ def _threads(rng: Random, half: float, px_per_in: float) -> np.ndarray:
     number = (y / period + wander).astype(int)
     strength = np.array([rng.uniform(0.45, 0.95) for _ in range(number.max() + 1)])[number]
     haze = rng.uniform(0.14, 0.36)
-    alpha = haze + (rng.uniform(0.6, 0.9) - haze) * thread * strength
+    alpha = haze + (rng.uniform(0.65, 0.95) - haze) * thread * strength
     tint = rng.choice(((0, 0, 0), (0, 0, 0), (12, 1, -10), (-10, 0, 11)))
     colour = (
         np.array([228, 226, 226])
@@ -233,7 +287,7 @@ def _rim(brush: Brush, to_px: ToPx, edge: Sequence[Point], far: float, rng: Rand
     for away, light in ((0.06, 0.78), (0.45, 1.08), (0.9, 0.9)):
         line = [(x, y + out * away) for x, y in edge]
         _stroke(brush, to_px, line, _times(YELLOW, light * rng.uniform(0.95, 1.05)))
-    _stroke(brush, to_px, edge, _times(YELLOW, 0.55))
+    _stroke(brush, to_px, edge, _times(YELLOW, rng.uniform(0.66, 0.85)))
 
 
 def _fill(brush: Brush, to_px: ToPx, points: Sequence[Point], colour: tuple[int, int, int]) -> None:

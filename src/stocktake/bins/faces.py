@@ -1,6 +1,7 @@
 """Faces: what is printed on a product, and the film, folds and shine of what it is packed in.
 
-Each function gives an RGB picture of one side, upright, as many pixels as asked for.
+Each function gives a picture of one side, upright, as many pixels as asked for: RGB, or RGBA where
+one sees through it.
 """
 
 from collections.abc import Callable
@@ -10,15 +11,20 @@ from random import Random
 
 from PIL import Image, ImageChops, ImageDraw, ImageFont
 
-from stocktake.bins.catalog import COLOURS, Colour, Product
+from stocktake.bins import textures
+from stocktake.bins.catalog import Colour, Product
 
 Picture = Image.Image
 WHITE = (244, 242, 236)
 DARK = (44, 42, 44)
+FILM = (176, 170, 158)
+"""Clear film over what lies in the shade."""
+WRAPPED = 0.35
+"""Share of boxes and books in clear bags of their own."""
 
 
 def face(product: Product, side: str, *, size: tuple[int, int], seed: int) -> Picture:
-    """One side of a product, RGB of `size` pixels.
+    """One side of a product, `size` pixels; RGB, and RGBA for bags, whose film is clear.
 
     Args:
         side: front, edge or end, as the item lies; top, right and the like for a box's other sides.
@@ -38,45 +44,52 @@ def _box(rng: Random, product: Product, side: str, size: tuple[int, int]) -> Pic
     ground, accent, ink = product.colours
     picture, brush = _plain(size, ground)
     width, height = size
-    if side == "front":
-        style = Random(f"style {product.number}")
+    style = Random(f"style {product.number}")
+    has_film = style.random() < WRAPPED
+    if side in ("front", "wide"):
         if style.random() < 0.55:
-            cut = round(height * style.uniform(0.2, 0.5))
+            cut = round(height * style.uniform(0.15, 0.5))
             brush.rectangle((0, height - cut, width, height), fill=accent)
-        if style.random() < 0.6:
-            _figure(style, brush, size, accent)
-        _title(style, picture, product.brand, size, ink)
-        _small_print(style, brush, (0.1, 0.55, 0.9, 0.9), size, ink)
-        if style.random() < 0.4:
+        if style.random() < 0.7:
+            _panel(style, picture)
+        for _ in range(style.randint(1, 3)):
+            _title(style, picture, style.choice((product.brand, product.name[:14])), size, ink)
+        for _ in range(style.randint(1, 3)):
+            _block(style, brush, size, ink)
+        if style.random() < 0.35:
             _barcode(style, brush, size)
     else:
         if rng.random() < 0.5:
-            stripe = rng.uniform(0.1, 0.3)
+            stripe = rng.uniform(0.1, 0.4)
             brush.rectangle((0, 0, width, height * stripe), fill=accent)
+        if rng.random() < 0.3:
+            _panel(rng, picture)
         _along(rng, picture, product.brand, ink)
         if rng.random() < 0.5:
             _barcode(rng, brush, size)
-    return _edged(picture, product)
+    if rng.random() < 0.35:
+        _sticker(rng, brush, size)
+    return _finished(rng, picture, product, film=has_film)
 
 
 def _carton(rng: Random, product: Product, side: str, size: tuple[int, int]) -> Picture:
     ground = product.colours[0]
     picture, brush = _plain(size, ground)
     width, height = size
-    dark = _shade(ground, 0.72)
     tape = rng.uniform(0.35, 0.6)
-    if rng.random() < 0.6:
-        brush.rectangle(
-            (0, height * tape, width, height * (tape + 0.16)), fill=_shade(ground, 1.12)
-        )
-        brush.line((0, height * (tape + 0.08), width, height * (tape + 0.08)), fill=dark)
     if rng.random() < 0.5:
+        glossy = _shade(ground, 1.16)
+        brush.rectangle((0, height * tape, width, height * (tape + 0.14)), fill=glossy)
+        brush.line((0, height * (tape + 0.07), width, height * (tape + 0.07)), fill=(90, 70, 54))
+    for _ in range(rng.choice((0, 1, 1, 2))):
         _title(rng, picture, product.brand, size, _shade(ground, 0.45))
-    if rng.random() < 0.55:
-        _sticker(rng, brush, size)
     if rng.random() < 0.4:
+        _block(rng, brush, size, _shade(ground, 0.5))
+    if rng.random() < 0.6:
+        _sticker(rng, brush, size)
+    if rng.random() < 0.35:
         _barcode(rng, brush, size)
-    return _edged(picture, product)
+    return _finished(rng, picture, product, film=False)
 
 
 def _book(rng: Random, product: Product, side: str, size: tuple[int, int]) -> Picture:
@@ -89,11 +102,13 @@ def _book(rng: Random, product: Product, side: str, size: tuple[int, int]) -> Pi
             brush.line(ends, fill=(198, 190, 172))
         return _edged(picture, product)
     picture, brush = _plain(size, ground)
+    has_film = Random(f"style {product.number}").random() < WRAPPED
     if side == "front":
-        _figure(rng, brush, size, accent)
+        _panel(rng, picture)
         _title(rng, picture, product.brand, size, ink)
+        _title(rng, picture, product.name.split(",")[0], size, ink)
         _small_print(rng, brush, (0.2, 0.78, 0.8, 0.9), size, ink)
-        return _edged(picture, product)
+        return _finished(rng, picture, product, film=has_film)
     width, height = size
     if rng.random() < 0.6:
         if height > width:
@@ -101,29 +116,39 @@ def _book(rng: Random, product: Product, side: str, size: tuple[int, int]) -> Pi
         else:
             brush.rectangle((width * 0.08, 0, width * 0.18, height), fill=accent)
     _along(rng, picture, f"{product.brand} {product.name.split(',')[0].split()[-1]}", ink)
-    return _edged(picture, product)
+    return _finished(rng, picture, product, film=has_film)
 
 
 def _polybag(rng: Random, product: Product, side: str, size: tuple[int, int]) -> Picture:
-    """A thing in a clear bag: folds of cloth or a print, under film with streaks of light."""
+    """A thing in a clear bag, RGBA: cloth or a print, under film that reaches beyond it."""
     ground, accent, ink = product.colours
     picture, brush = _plain(size, ground)
     width, height = size
     style = Random(f"style {product.number}")
     pattern = style.random()
-    if pattern < 0.3:
+    if pattern < 0.15:
         for n in range(0, width + height, max(6, width // 7)):
             brush.line((n, 0, n - height * 0.3, height), fill=accent, width=max(2, width // 16))
-    elif pattern < 0.6:
-        box = (width * 0.2, height * 0.25, width * 0.8, height * 0.8)
-        brush.rectangle(box, fill=accent)
+    elif pattern < 0.45:
+        _panel(style, picture)
         _title(style, picture, product.brand, size, ink)
-    picture = ImageChops.multiply(picture, _folds(rng, size, low=95))
-    film = _film(rng, size)
-    picture = Image.composite(Image.new("RGB", size, WHITE), picture, film)
+    elif pattern < 0.6:
+        box = (width * 0.2, height * 0.2, width * 0.8, height * 0.8)
+        brush.rectangle(box, fill=WHITE)
+        _block(style, brush, size, DARK)
+    textures.shaded(picture, _folds(rng, size, low=110), strength=1.0)
     if rng.random() < 0.6:
         _sticker(rng, ImageDraw.Draw(picture), size)
-    return picture
+    wrap = textures.bubbles if style.random() < 0.2 else textures.creases
+    picture = _under_film(rng, picture, wrap)
+    clear = Image.new("L", size, style.randint(120, 190))
+    margin = [style.uniform(0.0, 0.16) for _ in range(4)]
+    inner = (margin[0] * width, margin[1] * height,
+             width * (1 - margin[2]), height * (1 - margin[3]))  # fmt: skip
+    ImageDraw.Draw(clear).rounded_rectangle(inner, min(size) / 12, fill=255)
+    found = Image.composite(picture, Image.blend(picture, _flat(size, FILM), 0.75), clear)
+    found.putalpha(clear)
+    return found
 
 
 def _pouch(rng: Random, product: Product, side: str, size: tuple[int, int]) -> Picture:
@@ -132,19 +157,25 @@ def _pouch(rng: Random, product: Product, side: str, size: tuple[int, int]) -> P
     width, height = size
     style = Random(f"style {product.number}")
     brush.rectangle((0, 0, width, height * 0.1), fill=_shade(ground, 0.8))
-    brush.ellipse((width * 0.18, height * 0.2, width * 0.82, height * 0.62), fill=accent)
+    if style.random() < 0.5:
+        brush.ellipse((width * 0.18, height * 0.2, width * 0.82, height * 0.62), fill=accent)
+    else:
+        _panel(style, picture)
     _title(style, picture, product.brand, size, ink)
     _small_print(style, brush, (0.2, 0.68, 0.8, 0.92), size, ink)
-    picture = ImageChops.multiply(picture, _folds(rng, size, low=150))
-    shine = _film(rng, size).point(lambda v: v // 2)
-    return Image.composite(Image.new("RGB", size, WHITE), picture, shine)
+    textures.shaded(picture, _folds(rng, size, low=150), strength=1.0)
+    return _under_film(rng, picture, textures.creases)
 
 
 def _mailer(rng: Random, product: Product, side: str, size: tuple[int, int]) -> Picture:
     picture, brush = _plain(size, product.colours[0])
     if rng.random() < 0.8:
         _sticker(rng, brush, size)
-    return ImageChops.multiply(picture, _folds(rng, size, low=165))
+    style = Random(f"style {product.number}")
+    if style.random() < 0.4:
+        return _under_film(rng, picture, textures.bubbles)
+    textures.shaded(picture, textures.dents(rng, size), strength=0.6)
+    return picture
 
 
 def _bottle(rng: Random, product: Product, side: str, size: tuple[int, int]) -> Picture:
@@ -193,11 +224,56 @@ def _shade(colour: Colour, by: float) -> Colour:
 
 
 def _edged(picture: Picture, product: Product) -> Picture:
-    """With the dark line around that tells one box from the next."""
+    """With the darker line around that tells one box from the next."""
     size = (0, 0, picture.width - 1, picture.height - 1)
-    line = max(1, min(picture.size) // 40)
-    ImageDraw.Draw(picture).rectangle(size, outline=_shade(product.colours[0], 0.5), width=line)
+    ImageDraw.Draw(picture).rectangle(size, outline=_shade(product.colours[0], 0.62))
     return picture
+
+
+def _finished(rng: Random, picture: Picture, product: Product, *, film: bool) -> Picture:
+    """A box's side as it is after a journey: a little dented, unevenly lit, perhaps wrapped."""
+    textures.shaded(picture, textures.dents(rng, picture.size), strength=0.28)
+    picture = _edged(picture, product)
+    return _under_film(rng, picture, textures.creases) if film else picture
+
+
+def _under_film(
+    rng: Random, picture: Picture,
+    wrap: Callable[[Random, tuple[int, int]], tuple[Picture, Picture]],
+) -> Picture:  # fmt: skip
+    """Under clear film: shaded by its creases, paler by its haze, white where it shines."""
+    shade, shine = wrap(rng, picture.size)
+    textures.shaded(picture, shade, strength=0.65)
+    picture.paste(WHITE, (0, 0), shine.point(_hazy(rng.randrange(8, 61, 4), rng.randint(6, 10))))
+    return picture
+
+
+@lru_cache(maxsize=128)
+def _hazy(haze: int, tenths: int) -> list[int]:
+    """Shine to opacity: never less than the haze, never all of the shine."""
+    return [min(255, haze + v * tenths // 10) for v in range(256)]
+
+
+def _panel(rng: Random, picture: Picture) -> None:
+    """A printed picture on a part of a face, or on most of it."""
+    width, height = picture.size
+    wide, high = round(width * rng.uniform(0.35, 1.0)), round(height * rng.uniform(0.3, 0.9))
+    if wide < 2 or high < 2:
+        return
+    spot = (round((width - wide) * rng.random()), round((height - high) * rng.random()))
+    picture.paste(textures.artwork(rng, (wide, high)), spot)
+
+
+def _block(rng: Random, brush: ImageDraw.ImageDraw, size: tuple[int, int], ink: Colour) -> None:
+    """A paragraph of small print somewhere."""
+    left, top = rng.uniform(0.05, 0.6), rng.uniform(0.1, 0.8)
+    box = (left, top, left + rng.uniform(0.2, 0.35), top + rng.uniform(0.08, 0.25))
+    _small_print(rng, brush, box, size, ink)
+
+
+@lru_cache(maxsize=64)
+def _flat(size: tuple[int, int], colour: Colour) -> Picture:
+    return Image.new("RGB", size, colour)
 
 
 @lru_cache(maxsize=64)
@@ -216,9 +292,15 @@ def _word(text: str, size_px: int) -> Picture:
 
 
 def _title(rng: Random, picture: Picture, text: str, size: tuple[int, int], ink: Colour) -> None:
-    letters = rng.uniform(0.9, 1.5) * size[0] / len(text)
+    """A word or two, narrow or wide, now and then from bottom to top."""
+    letters = rng.uniform(0.5, 1.6) * size[0] / len(text)
     word = _word(text, max(7, min(64, 2 * round(letters / 2), size[1] // 3)))
-    spot = (round((size[0] - word.width) * rng.random()), round(size[1] * rng.uniform(0.08, 0.4)))
+    squeezed = (max(1, round(word.width * rng.choice((0.6, 0.8, 1.0, 1.0)))), word.height)
+    if squeezed != word.size:
+        word = word.resize(squeezed, Image.Resampling.BILINEAR)
+    if rng.random() < 0.2:
+        word = word.transpose(Image.Transpose.ROTATE_90)
+    spot = (round((size[0] - word.width) * rng.random()), round(size[1] * rng.uniform(0.05, 0.6)))
     picture.paste(ink, spot, word)
 
 
@@ -248,7 +330,7 @@ def _small_print(
         box[2] * size[0],
         box[3] * size[1],
     )
-    step = max(4, size[1] // 18)
+    step = max(4, size[1] // 26)
     y = top
     while y < bottom:
         x = left
@@ -257,18 +339,6 @@ def _small_print(
             brush.line((x, y, end, y), fill=ink, width=max(1, step // 4))
             x = end + 2
         y += step
-
-
-def _figure(rng: Random, brush: ImageDraw.ImageDraw, size: tuple[int, int], accent: Colour) -> None:
-    """A picture of something."""
-    width, height = size
-    x, y = rng.uniform(0.1, 0.5) * width, rng.uniform(0.25, 0.5) * height
-    side_x, side_y = rng.uniform(0.3, 0.45) * width, rng.uniform(0.25, 0.4) * height
-    fill = accent if rng.random() < 0.5 else rng.choice(COLOURS)
-    draw = brush.ellipse if rng.random() < 0.5 else brush.rectangle
-    draw((x, y, x + side_x, y + side_y), fill=fill)
-    inner = (x + side_x * 0.3, y + side_y * 0.3, x + side_x * 0.7, y + side_y * 0.8)
-    brush.ellipse(inner, fill=rng.choice(COLOURS))
 
 
 def _barcode(rng: Random, brush: ImageDraw.ImageDraw, size: tuple[int, int]) -> None:
@@ -299,28 +369,11 @@ def _sticker(rng: Random, brush: ImageDraw.ImageDraw, size: tuple[int, int]) -> 
 
 
 def _folds(rng: Random, size: tuple[int, int], *, low: int) -> Picture:
-    """Soft light and shade of something crumpled, RGB to multiply with."""
+    """Soft light and shade of something crumpled, L."""
     cells = (rng.randint(4, 7), rng.randint(4, 7))
     small = Image.new("L", cells)
     small.putdata([rng.randint(low, 255) for _ in range(cells[0] * cells[1])])
-    large = small.resize(size, Image.Resampling.BICUBIC)
-    return Image.merge("RGB", (large, large, large))
-
-
-def _film(rng: Random, size: tuple[int, int]) -> Picture:
-    """Where clear film throws the light back, L: a haze and bright streaks."""
-    width, height = size
-    haze = rng.randint(20, 100)
-    mask = Image.new("L", size, haze)
-    brush = ImageDraw.Draw(mask)
-    for _ in range(rng.randint(4, 11)):
-        x, y = rng.uniform(-0.1, 1) * width, rng.uniform(-0.1, 1) * height
-        points = [(x, y)]
-        for _ in range(rng.randint(1, 3)):
-            x, y = x + rng.gauss(0, 0.2) * width, y + rng.gauss(0, 0.25) * height
-            points.append((x, y))
-        brush.line(points, fill=rng.randint(90, 235), width=rng.choice((1, 1, 2, 2, 3, 5)))
-    return mask
+    return small.resize(size, Image.Resampling.BICUBIC)
 
 
 @lru_cache(maxsize=64)

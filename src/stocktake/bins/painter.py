@@ -1,7 +1,8 @@
 """Painter: a folder laid out like the dataset's bucket, painted by several processes.
 
-`bin-images/ID.jpg` and `metadata/ID.json`. A photo that is there is whole, and its metadata is
-there too; what a stopped painter left is taken up by the next one.
+`bin-images/ID.jpg` and `metadata/ID.json`; on demand `masks/ID.png` and `masks/ID.json`, which say
+what shows where. A photo that is there is whole, and what belongs to it is there too; what a
+stopped painter left is taken up by the next one.
 """
 
 import json
@@ -18,12 +19,12 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from stocktake.bins import catalog, draw, mix, scene
+from stocktake.bins import catalog, draw, masks, mix, scene
 from stocktake.errors import DataError, StocktakeError, from_os
 
-PHOTOS, METADATA = "bin-images", "metadata"
+PHOTOS, METADATA, MASKS = "bin-images", "metadata", "masks"
 ORDER_FILE = "painted.json"
-FORMAT = "painted/1"
+FORMAT = "painted/2"
 ROUGH = ".painting"
 """Where files are written before they get their name."""
 PORTION = 20
@@ -38,7 +39,7 @@ Told = Callable[[int, int], None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Order:
-    """Which photos a folder holds; all that the pixels depend on."""
+    """Which photos a folder holds: all that the pixels depend on, and whether masks are wanted."""
 
     photos: int
     """Number of photos, 1 or more."""
@@ -48,6 +49,14 @@ class Order:
     """Highest count, 1 to 10."""
     long_side_px: int = 0
     """Pixels of the longer side; 0 for sizes as ABID has them."""
+    masks: bool = False
+    """Whether a mask lies beside each photo; no photo depends on it."""
+
+    def looks(self) -> dict[str, Any]:
+        """What the pixels depend on, with the format; what painted.json holds."""
+        row = {"format": FORMAT, **asdict(self)}
+        del row["masks"]
+        return row
 
 
 @dataclass(kw_only=True, slots=True)
@@ -117,12 +126,14 @@ def paint_portion(
         if stop():
             break
         found = scene.scene(order.seed, number, max_count=order.max_count)
-        size = _size_there(folder, found.photo_id)
+        size = _size_there(folder, found.photo_id, with_mask=order.masks)
         if size:
             part.found += 1
         else:
             jpeg = draw.jpeg(found, long_side_px=order.long_side_px)
             size = len(jpeg)
+            if order.masks:
+                _write_mask(folder, found, order.long_side_px)
             _write(folder, f"{METADATA}/{found.photo_id}.json", metadata(found).encode())
             _write(folder, f"{PHOTOS}/{found.photo_id}.jpg", jpeg)
         part.photos += 1
@@ -144,9 +155,9 @@ def metadata(found: scene.Scene) -> str:
 
 def _open(folder: Path, order: Order) -> None:
     """Make the folders and write the order down; refuse a folder of another order."""
-    for name in (PHOTOS, METADATA, ROUGH):
+    for name in (PHOTOS, METADATA, ROUGH, *((MASKS,) if order.masks else ())):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    wanted = {"format": FORMAT, **asdict(order)}
+    wanted = order.looks()
     try:
         there = json.loads((folder / ORDER_FILE).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -162,13 +173,24 @@ def _open(folder: Path, order: Order) -> None:
     _write(folder, ORDER_FILE, (json.dumps(wanted, indent=2) + "\n").encode())
 
 
-def _size_there(folder: Path, photo_id: str) -> int:
-    """Bytes of a photo that an earlier painter left with its metadata; 0 if it did not."""
+def _size_there(folder: Path, photo_id: str, *, with_mask: bool) -> int:
+    """Bytes of a photo that an earlier painter left with all that belongs to it, else 0."""
     try:
+        if with_mask and not (
+            (folder / MASKS / f"{photo_id}.png").stat().st_size
+            and (folder / MASKS / f"{photo_id}.json").stat().st_size
+        ):
+            return 0
         (folder / METADATA / f"{photo_id}.json").stat()
         return (folder / PHOTOS / f"{photo_id}.jpg").stat().st_size
     except FileNotFoundError:
         return 0
+
+
+def _write_mask(folder: Path, found: scene.Scene, long_side_px: int) -> None:
+    labels = masks.labels(found, long_side_px=long_side_px)
+    _write(folder, f"{MASKS}/{found.photo_id}.json", masks.record(found, labels).encode())
+    _write(folder, f"{MASKS}/{found.photo_id}.png", masks.png(labels))
 
 
 def _write(folder: Path, name: str, content: bytes) -> None:

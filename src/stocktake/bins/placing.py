@@ -20,8 +20,12 @@ MIN_VISIBLE_IN2 = 0.4
 """And at least this many square inches, some 500 pixels at ABID's sizes."""
 _ASKED = 0.26
 """What is asked of the coarse raster below, so that MIN_VISIBLE holds at any resolution."""
+_UPRIGHT = radians(4)
+"""What leans less stands by itself."""
 _RASTER_PX = 200
 _ATTEMPTS = 28
+_BACK = 3.0
+"""Inches from the opening where the layer behind begins."""
 _LIP = 0.035
 """Share of the pocket's height that its front edge and the hem above hide, in the middle."""
 
@@ -55,13 +59,16 @@ def arrange(
         clumps = [_clump(rng, pocket, *pair, shrink) for pair in wanted]
         rng.shuffle(clumps)
         found = _stow(rng, pocket, clumps, around)
-        if found is not None and all_visible([*around, *found], pocket):
+        if found is None:
+            continue
+        found = settled([*around, *found], pocket)[len(around) :]
+        if all_visible([*around, *found], pocket):
             return found
     return None
 
 
 def grid(rng: Random, pocket: Pocket, *, products: Sequence[Product]) -> list[Placed]:
-    """Every item in a cell of its own, shrunk to fit: nothing hides anything."""
+    """Every item shrunk to a cell of its own, then let fall: next to nothing is hidden."""
     columns = max(1, ceil((len(products) * pocket.width / pocket.height) ** 0.5))
     rows = ceil(len(products) / columns)
     cell_x, cell_y = pocket.width / columns, pocket.height * (1 - 2 * _LIP) / rows
@@ -80,7 +87,25 @@ def grid(rng: Random, pocket: Pocket, *, products: Sequence[Product]) -> list[Pl
                 seed=rng.getrandbits(32),
             )
         )
-    return placed
+    return settled(placed, pocket)
+
+
+def settled(items: Sequence[Placed], pocket: Pocket) -> list[Placed]:
+    """The same items, each fallen to what bears it: after a pick nothing hangs in the air."""
+    found = list(items)
+    order = sorted(range(len(items)), key=lambda n: _extent(items[n])[2])
+    for place, number in enumerate(order):
+        left, right, bottom, top = _extent(items[number])
+        bearing = [_LIP * pocket.height * 0.4]
+        for other in order[:place]:
+            there = _extent(found[other])
+            beside = min(right, there[1]) - max(left, there[0]) < 0.2 * (right - left)
+            if not beside and (found[other].z < _BACK) == (items[number].z < _BACK):
+                bearing.append(there[3])
+        fall = bottom - max(bearing)
+        if fall > 0:
+            found[number] = replace(items[number], y=items[number].y - fall)
+    return found
 
 
 def drawing_order(items: Sequence[Placed], pocket: Pocket) -> list[int]:
@@ -123,6 +148,14 @@ def shares_visible(
     return [min(1.0, seen[n + 1] / max(whole[n], 1)) for n in range(len(items))]
 
 
+def _extent(item: Placed) -> tuple[float, float, float, float]:
+    """Left, right, bottom and top of an item as it leans, inches."""
+    c, s = abs(cos(item.lean)), abs(sin(item.lean))
+    half_x = (item.size[0] * c + item.size[1] * s) / 2
+    half_y = (item.size[1] * c + item.size[0] * s) / 2
+    return item.x - half_x, item.x + half_x, item.y - half_y, item.y + half_y
+
+
 def _pixels(polygon: list[tuple[float, float]]) -> float:
     """Pixels that Pillow fills for a polygon: its area and, as it draws them too, half its edges.
 
@@ -139,9 +172,9 @@ def _fitting(
 ) -> float:
     """By how much items must shrink so that the fronts of all fill at most most of the pocket."""
     fronts = sum(
-        quantity * product.size_in[0] * product.size_in[1] * 0.7 for product, quantity in wanted
+        quantity * product.size_in[0] * product.size_in[1] * 0.6 for product, quantity in wanted
     )
-    room = pocket.width * pocket.height * 1.5
+    room = pocket.width * pocket.height * 1.7
     room -= sum(item.size[0] * item.size[1] for item in around)
     return min(1.0, (max(room, pocket.width) / max(fronts, 0.1)) ** 0.5)
 
@@ -242,8 +275,8 @@ def _stow(
     """Set the clumps down, each where it comes to lie lowest; None if one finds no room."""
     layers: dict[float, list[Corner]] = {0.0: [], 4.0: []}
     for item in around:
-        right, top = item.x + item.size[0] / 2, item.y + item.size[1] / 2
-        layers[0.0 if item.z < 3 else 4.0].append((item.x - item.size[0] / 2, right, top))
+        left, right, _, top = _extent(item)
+        layers[0.0 if item.z < _BACK else 4.0].append((left, right, top))
     placed: list[Placed] = []
     for clump in clumps:
         order = [0.0, 4.0] if clump.height < 0.6 * pocket.height else [4.0, 0.0]
@@ -267,17 +300,30 @@ def _lowest(
 ) -> tuple[float, float] | None:
     """Left and bottom of the lowest place for a clump in one layer; None if none is low enough."""
     room = max(pocket.width - clump.width, 0.0)
-    tries = [0.0, room, *(rng.uniform(0, room) for _ in range(6))]
-    tries += [edge for left, right, _ in there for edge in (right, left - clump.width)]
+    lean = clump.items[0].lean
+    # what leans to the left needs a wall or a neighbour there to lean on
+    tries = [0.0] * (lean > -_UPRIGHT) + [room] * (lean < _UPRIGHT)
+    for left, right, _ in there:
+        tries += [right] * (lean > -_UPRIGHT) + [left - clump.width] * (lean < _UPRIGHT)
+    if abs(lean) < _UPRIGHT:
+        tries += [rng.uniform(0, room) for _ in range(6)]
     best: tuple[float, float, float] | None = None
     for x in tries:
         if not 0 <= x <= room:
             continue
-        below = [top for left, right, top in there if left < x + clump.width and right > x]
-        y = max([_LIP * pocket.height * 0.4, *below])
+        floor = _LIP * pocket.height * 0.4
+        below = [one for one in there if one[0] < x + clump.width and one[1] > x]
+        y = max([floor, *(top for _, _, top in below)])
+        borne = sum(
+            min(right, x + clump.width) - max(left, x)
+            for left, right, top in below
+            if top > y - 0.3
+        )
         if y + clump.height > pocket.height * (1 - _LIP / 2):
             continue
         score = y + rng.uniform(0, 0.25) * pocket.height
+        if y > floor and borne < 0.5 * clump.width:  # it would tip over
+            score += 0.5 * pocket.height
         if best is None or score < best[0]:
             best = (score, x, y)
     return None if best is None else best[1:]

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from math import log
 from random import Random
 
 from stocktake.bins import mix, placing
@@ -15,6 +16,9 @@ from stocktake.bins.solids import Placed, Pocket
 
 PX_PER_IN = 36.0
 """Pixels per inch in photos of ABID's sizes: makes pockets 9 to 21 inches wide."""
+FILL = (0.45, 0.55)
+"""Share of the opening that a bin's items are meant to take when put in to save room: mean and
+spread of its logarithm. Real bins look six tenths full, whatever their count."""
 LETTERS = "ABCDEFGHIJ"
 """Rows of a shelf, A at the bottom."""
 
@@ -87,7 +91,7 @@ def _group(seed: int, group: int, max_count: int) -> tuple[Scene, ...]:
 def _first(rng: Random, group: int, photos: int, max_count: int) -> Scene:
     width_px, height_px = mix.photo_size(rng)
     width, height = width_px / PX_PER_IN, height_px / PX_PER_IN
-    sides = rng.uniform(0.02, 0.09) * width
+    sides = max(0.0, rng.uniform(-0.03, 0.08)) * width
     rims = rng.uniform(0.1, 0.24) * height
     pocket = Pocket(
         width=width - sides,
@@ -95,7 +99,7 @@ def _first(rng: Random, group: int, photos: int, max_count: int) -> Scene:
         depth=rng.uniform(10, 15),
         eye=(
             width * rng.uniform(0.3, 0.7),
-            height * rng.uniform(0.35, 0.85),
+            height * rng.uniform(0.5, 1.05),
             -rng.uniform(24, 36),
         ),
     )
@@ -123,7 +127,7 @@ def _later(rng: Random, before: Scene, max_count: int) -> Scene:
     pocket = _moved(rng, before.pocket)
     items = [_nudged(rng, item) for item in before.items]
     if change < 0:
-        items = _picked(rng, items, -change)
+        items = placing.settled(_picked(rng, items, -change), pocket)
     wanted = _stowed(rng, before, change) if change > 0 else []
     added = placing.arrange(rng, pocket, wanted=wanted, around=items)
     if added is None or not placing.all_visible([*items, *added], pocket):
@@ -158,32 +162,35 @@ def _wanted(rng: Random, group: int, count: int, pocket: Pocket) -> list[tuple[P
 def _product(
     rng: Random, group: int, pocket: Pocket, count: int, *, without: dict[int, int]
 ) -> Product:
-    """A product that is not there yet and that fits among `count` items, if eight draws find one.
+    """A product that is not there yet: of some that are drawn, the best to be one of `count`.
 
     Its number leaves the rest `group` mod 4, so near bins that are no siblings never share one:
     in ABID none of some 600 pairs of photos three or more apart do.
     """
-    opening = pocket.width * pocket.height
-    least = 0.8 * opening / (count + 2) if count < 7 and rng.random() < 0.7 else 0.0
-    most = 1.1 * opening / count
+    wanted = rng.lognormvariate(*FILL) * pocket.width * pocket.height / count
     best: Product | None = None
-    for _ in range(8):
+    for _ in range(16 if count < 4 else 10):
         new = product(4 * rng.randrange(PRODUCTS // 4) + group % 4)
-        if new.number in without:
+        if new.number in without or not _fits(new, pocket):
             continue
-        if least <= _edge(new) < most and new.size_in[1] < 0.9 * min(pocket.width, pocket.height):
-            return new
-        if best is None or abs(_edge(new) - most / 2) < abs(_edge(best) - most / 2):
+        if best is None or abs(log(_edge(new) / wanted)) < abs(log(_edge(best) / wanted)):
             best = new
     if best is None:
         return _product(rng, group, pocket, count, without=without)
     return best
 
 
+def _fits(new: Product, pocket: Pocket) -> bool:
+    """Whether some way of putting it in leaves its true size."""
+    length, _, height = new.size_in
+    long, short = sorted((pocket.width, pocket.height), reverse=True)
+    return length < 0.97 * long and height < 0.93 * short
+
+
 def _edge(new: Product) -> float:
-    """Square inches that a product takes of the opening when it is put in to save room."""
+    """Square inches that a product takes of the opening, most of them on their side or lying."""
     length, width, height = new.size_in
-    return length * (0.6 * min(width, height) + 0.4 * width)
+    return length * (0.5 * min(width, height) + 0.5 * width)
 
 
 def _laid_out(rng: Random, pocket: Pocket, wanted: Sequence[tuple[Product, int]]) -> list[Placed]:

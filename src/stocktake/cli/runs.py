@@ -1,6 +1,8 @@
 """`stocktake runs`: what lies in the folder of runs; no database, it reads folders."""
 
+import json
 import time
+from os.path import commonprefix
 from pathlib import Path
 from typing import Any
 
@@ -68,19 +70,21 @@ def show_run(name: str, folder: Path, as_json: bool) -> None:
 @folder_option
 @options.json_option
 def compare_runs(names: tuple[str, ...], folder: Path, as_json: bool) -> None:
-    """Compare scorecards and training settings."""
+    """Compare scorecards, and the settings of every stage that differ."""
     from stocktake.cli import show
 
-    rows = [_scores_of(_find(folder, name)) for name in names]
+    paths = [_find(folder, name) for name in dict.fromkeys(names)]
+    cards = [_scores_of(path) for path in paths]
+    settings = {
+        path.name: {run.path.name: run.settings() for run in _stages_in(path)} for path in paths
+    }
     if as_json:
-        show.print_json(rows)
+        show.print_json([card | {"settings": settings[card["run"]]} for card in cards])
         return
-    settings = [row.pop("train_settings") for row in rows]
-    show.print_rows(rows)
-    for key in sorted({key for table_ in settings for key in table_}):
-        values = [table_.get(key) for table_ in settings]
-        if any(value != values[0] for value in values):
-            click.echo(f"train.{key}: " + " | ".join(show.brief(value) for value in values))
+    show.print_rows([{HEADS.get(key, key): value for key, value in card.items()} for card in cards])
+    if rows := _differing(settings):
+        click.echo()
+        show.print_rows(_narrowed(rows))
 
 
 def _runs_in(folder: Path) -> list[Path]:
@@ -126,15 +130,72 @@ def _stage_row(run: RunFolder) -> dict[str, Any]:
 
 
 SCORES = ("n", "accuracy", "accuracy_low", "accuracy_high", "rmse", "within_one", "ece")
+HEADS = {"accuracy_low": "low", "accuracy_high": "high"}
+"""Shorter titles where accuracy stands beside them."""
+WIDTH = 80
+"""Columns that a comparison keeps to, with up to four runs."""
+LEAST = 10
+ABSENT = "-"
 
 
 def _scores_of(path: Path) -> dict[str, Any]:
-    row: dict[str, Any] = {"run": path.name}
     try:
         card = RunFolder(path / "evaluate").result()
     except StocktakeError:
         card = {}
-    row |= {key: card.get(key, "") for key in SCORES}
-    train = RunFolder(path / "train")
-    row["train_settings"] = train.settings() if train.exists() else {}
-    return row
+    return {"run": path.name, **{key: card.get(key, "") for key in SCORES}}
+
+
+def _differing(settings: dict[str, dict[str, Any]]) -> list[dict[str, str]]:
+    """A row per setting that is not the same in all runs that made its stage, in the way's order.
+
+    A stage that some of the runs do not have has a row that says so.
+    """
+    rows: list[dict[str, str]] = []
+    for stage in table.names():
+        flat = {run: _flat(of[stage]) for run, of in settings.items() if stage in of}
+        if 0 < len(flat) < len(settings):
+            made = {run: "made" if run in flat else ABSENT for run in settings}
+            rows.append({"setting": stage} | made)
+        for key in dict.fromkeys(key for of in flat.values() for key in of):
+            texts = {run: of.get(key, ABSENT) for run, of in flat.items()}
+            if len(set(texts.values())) > 1:
+                row = {run: texts.get(run, ABSENT) for run in settings}
+                rows.append({"setting": f"{stage}.{key}"} | row)
+    return rows
+
+
+def _flat(settings: dict[str, Any], above: str = "") -> dict[str, str]:
+    """Text of every setting by its dotted name, as `--set` takes it."""
+    found: dict[str, str] = {}
+    for key, value in settings.items():
+        if value and isinstance(value, dict):
+            found |= _flat(value, f"{above}{key}.")
+        else:
+            is_word = value and isinstance(value, str)
+            found[above + key] = value if is_word else json.dumps(value, ensure_ascii=False)
+    return found
+
+
+def _narrowed(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+    """The rows with long texts cut, so that a line keeps to WIDTH; `--json` has them whole."""
+    longest = max(len(row["setting"]) for row in rows)
+    room = max(LEAST, (WIDTH - longest) // (len(rows[0]) - 1) - 2)
+    return [
+        {"setting": row["setting"]}
+        | _cut({run: text for run, text in row.items() if run != "setting"}, room)
+        for row in rows
+    ]
+
+
+def _cut(texts: dict[str, str], room: int) -> dict[str, str]:
+    """Texts no longer than `room`: what all begin with goes first, as it tells nothing apart."""
+    if max(map(len, texts.values())) <= room:
+        return texts
+    told = {text for text in texts.values() if text != ABSENT}
+    alike = len(commonprefix(list(told))) if len(told) > 1 else 0
+    found = {}
+    for run, text in texts.items():
+        cut = "\N{HORIZONTAL ELLIPSIS}" + text[alike:] if text in told and alike > 1 else text
+        found[run] = cut if len(cut) <= room else cut[: room - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    return found

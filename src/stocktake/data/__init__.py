@@ -1,5 +1,5 @@
 """Data: from what lies in a bucket to photos, facts about them and folds.
 
 Takes a Store, metadata files and Arrow rows; gives rows, rejects, facts and folds. May use imaging,
-runs, store, schema, parts and errors; no other room, no torch.
+measure, runs, store, schema, parts and errors; no other room, no torch.
 """

@@ -90,6 +90,21 @@ def tally(split: pa.Table) -> dict[str, dict[str, int]]:
     }
 
 
+def by_id(split: pa.Table) -> dict[str, str]:
+    """Fold of every photo of a split by its photo_id."""
+    return dict(zip(split["photo_id"].to_pylist(), split["fold"].to_pylist(), strict=True))
+
+
+def moved(before: Mapping[str, str], now: Mapping[str, str]) -> int:
+    """Photos that lie in another fold than before; those that came or went are none of them.
+
+    Args:
+        before: fold by photo_id of an earlier split.
+        now: fold by photo_id of a later one.
+    """
+    return sum(before.get(photo_id, fold) != fold for photo_id, fold in now.items())
+
+
 def _firsts(units: Sequence[str], photo_ids: Sequence[str]) -> dict[str, str]:
     """The photo with the lowest number in every unit: photos that come later do not change it.
 

@@ -24,7 +24,9 @@ class _Sent:
 
 
 class LocalEngine:
-    """Runs jobs here.
+    """Runs jobs here, for as long as the engine lives: a job stops in order when its process dies.
+
+    Every worker holds one end of a pipe whose other end is here alone, and stops when that closes.
 
     Args:
         in_process: run each job inside `submit`, in this process; for tests and debuggers.
@@ -48,15 +50,15 @@ class LocalEngine:
             return job_id
         noise = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the job
         process = subprocess.Popen(
-            [sys.executable, "-m", "stocktake.stages.worker", "-"],
+            [sys.executable, "-m", "stocktake.stages.worker", worker.HELD],
             stdin=subprocess.PIPE,
             stdout=noise,
             stderr=noise,
             process_group=0,  # Ctrl-C reaches our caller alone, who then stops the job in order
         )
         assert process.stdin is not None
-        process.stdin.write(worker.to_json(job).encode())
-        process.stdin.close()
+        process.stdin.write(worker.to_json(job).encode() + b"\n")
+        process.stdin.flush()  # and stays open: its end would stop the worker
         self._jobs[job_id] = _Sent(job, process, noise)
         return job_id
 
@@ -73,6 +75,8 @@ class LocalEngine:
         code = sent.process.poll()
         if code is None:
             return "running"
+        if sent.process.stdin is not None:
+            sent.process.stdin.close()
         status = run.status if run.exists() else "missing"
         if status in ("done", "failed", "stopped") and code in _codes(status):
             return status  # type: ignore[return-value]

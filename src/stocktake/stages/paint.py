@@ -22,6 +22,8 @@ class PaintSettings:
     """Highest true count, 1 to 10; counts keep the mix of real bins up to there."""
     long_side_px: int = 0
     """Pixels of a photo's longer side, 64 to 1200; 0 for sizes as real photos have them."""
+    masks: bool = False
+    """Whether masks/ID.png says beside each photo which item shows at which pixel."""
     processes: int = 0
     """Processes that paint, 1 to 256; 0 for one per core. Photos do not depend on it."""
 
@@ -57,6 +59,10 @@ class PaintResult:
 def paint(*, settings: PaintSettings, run: RunFolder) -> PaintResult:
     """Write bucket/bin-images/ID.jpg and bucket/metadata/ID.json; goes on where it was stopped.
 
+    With masks also bucket/masks/ID.png, grey, of the photo's size: 0 for the background, k where
+    the k-th unit of the metadata shows, products by ASIN, each as often as its quantity says; and
+    bucket/masks/ID.json with every unit's area in pixels and visible share.
+
     Raises:
         StocktakeError: if the disk is full, or a painting process dies.
     """
@@ -69,6 +75,7 @@ def paint(*, settings: PaintSettings, run: RunFolder) -> PaintResult:
         seed=settings.seed,
         max_count=settings.max_count,
         long_side_px=settings.long_side_px,
+        masks=settings.masks,
     )
     painted = painter.paint(
         run.artifact("bucket"),

@@ -12,21 +12,15 @@ from stocktake.runs import fingerprint
 from stocktake.runs.folder import RunFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from stocktake.data.folds import Folds
-    from stocktake.data.leaks import Audit
     from stocktake.store.objects import Store
     from stocktake.store.shards import PhotoShards
 
-PACE = ("in_flight",)
+TARGET = ("upload", "endpoint_url")
+PACE = ("in_flight", "anonymous", *TARGET)
 KINDS = ("siblings", "balanced", "random")
 LARGE_GROUP = 0.05
 """A sibling group above this share of all photos makes a fold's size a matter of luck."""
-AUDIT_FORMAT = "audit/1"
-DRAWS, RESAMPLES = 10, 1000
-"""Random splits that the audit averages over; resamples behind its intervals."""
-PAIRS_SHOWN = 20
 DECIDING = ("val_frac", "calib_frac", "test_frac", "seed", "kind")
 """Settings that decide folds: photos move where these are changed, and are meant to."""
 
@@ -104,6 +98,25 @@ class SplitResult:
     """Photos at the address of split.upload, each read back and equal to ours."""
 
 
+def check_place(settings: SplitSettings, folder: Path) -> None:
+    """Refuse an earlier split that lies in the folder of this one, which would move it aside.
+
+    Raises:
+        SettingsError: if split.keep names no split, or the one in `folder`.
+    """
+    if settings.keep and _earlier(settings.keep).resolve().is_relative_to(folder.resolve()):
+        raise SettingsError(
+            f"split.keep names '{settings.keep}', which this run writes itself; choose another"
+            " --name, or name an earlier split that was moved aside, as in runs/demo/split.1"
+        )
+
+
+def lacks(settings: SplitSettings, run: RunFolder) -> bool:
+    """Whether a finished split has not been uploaded to where the settings say."""
+    was = run.settings()
+    return bool(settings.upload) and any(was[name] != getattr(settings, name) for name in TARGET)
+
+
 def outside(settings: SplitSettings) -> str:
     """Hash of the earlier split, if one is named. Raises SettingsError if there is none."""
     return fingerprint.of_file(_earlier(settings.keep)) if settings.keep else ""
@@ -116,19 +129,19 @@ def split(*, photos: RunFolder, settings: SplitSettings, run: RunFolder) -> Spli
         DataError: if a fold would be empty, or photos do not arrive where they are uploaded to.
         SettingsError: if split.keep or split.upload cannot be one.
     """
-    from stocktake.data import folds
+    from stocktake.data import audits, folds
     from stocktake.schema import splits
     from stocktake.store.shards import PhotoShards
     from stocktake.store.tables import write_table
 
     target = _target(settings)
-    kept = _kept(settings, run)
+    kept = _kept(settings)
     shards = PhotoShards.open(photos.artifact("photos"))
     made = folds.assign(
         shards.rows(), shares=settings.shares, seed=settings.seed, kind=settings.kind, kept=kept
     )
     write_table(run.artifact("split.parquet"), made.split, format=splits.FORMAT)
-    audit = _audit(made, settings)
+    audit = audits.of_split(made, kind=settings.kind, shares=settings.shares, seed=settings.seed)
     text = json.dumps(audit, indent=2, ensure_ascii=False)
     run.artifact("audit.json").write_text(text + "\n", encoding="utf-8")
     sizes = Counter(made.split["group"].to_pylist())
@@ -173,6 +186,7 @@ def _warn(made: "Folds", sizes: Counter[str], audit: Mapping[str, Any], *, run: 
 
 def _warn_of_moves(made: "Folds", settings: SplitSettings, run: RunFolder) -> None:
     """Say how many photos lie elsewhere than in this run's split before, if it was set alike."""
+    from stocktake.data import folds
     from stocktake.schema import splits
     from stocktake.store.tables import read_table
 
@@ -187,12 +201,9 @@ def _warn_of_moves(made: "Folds", settings: SplitSettings, run: RunFolder) -> No
     except DataError as err:
         run.warn(f"whether photos moved since the split before is not known: {err}")
         return
-    fold_of = dict(zip(table["photo_id"].to_pylist(), table["fold"].to_pylist(), strict=True))
-    pairs = zip(made.split["photo_id"].to_pylist(), made.split["fold"].to_pylist(), strict=True)
-    moved = sum(fold_of.get(photo_id, fold) != fold for photo_id, fold in pairs)
-    if moved:
+    if moved := folds.moved(folds.by_id(table), folds.by_id(made.split)):
         run.warn(
-            f"{moved} of {len(fold_of)} photos of the split before lie in another fold now, as"
+            f"{moved} of {len(table)} photos of the split before lie in another fold now, as"
             f" others joined their groups; split.keep = {before.path} under another --name keeps"
             " them"
         )
@@ -212,109 +223,17 @@ def _earlier(keep: str) -> Path:
     )
 
 
-def _kept(settings: SplitSettings, run: RunFolder) -> dict[str, str]:
+def _kept(settings: SplitSettings) -> dict[str, str]:
     """Fold by photo_id of the earlier split; empty if none is named."""
+    from stocktake.data import folds
     from stocktake.schema import splits
     from stocktake.store.tables import read_table
 
     if not settings.keep:
         return {}
-    if Path(settings.keep).expanduser().resolve() in (
-        run.path.resolve(),
-        run.path.parent.resolve(),
-    ):
-        raise SettingsError(
-            f"split.keep names '{settings.keep}', which this run writes itself; choose another"
-            " --name, or name the earlier split where it was moved to, as in runs/demo/split.1"
-        )
     table = read_table(_earlier(settings.keep), format=splits.FORMAT)
     splits.check(table, whole=False)
-    return dict(zip(table["photo_id"].to_pylist(), table["fold"].to_pylist(), strict=True))
-
-
-def _audit(made: "Folds", settings: SplitSettings) -> dict[str, Any]:
-    """audit/1: what leaks in this split, and what would in a random one of the same shares."""
-    import numpy as np
-
-    from stocktake.data import dealing, leaks
-
-    photo_ids = made.split["photo_id"].to_pylist()
-    groups = made.split["group"].to_numpy()
-    fold = made.split["fold"].to_numpy()
-    neighbours = leaks.Neighbours(made.split, made.pairs)
-    draws = {}
-    for seed in range(settings.seed, settings.seed + DRAWS):
-        dealt = dealing.by_hash(photo_ids, shares=settings.shares, seed=seed)
-        drawn = np.array([dealt[photo_id] for photo_id in photo_ids])
-        if {"train", "test"} <= set(drawn.tolist()):  # of few photos a draw may have none
-            draws[seed] = neighbours.audit(drawn)
-    pairs = neighbours.across(fold)
-    return {
-        "format": AUDIT_FORMAT,
-        "kind": settings.kind,
-        "seed": settings.seed,
-        "siblings": {"pairs": len(made.pairs)},
-        "pairs_across": {
-            "pairs": len(pairs),
-            "torn_groups": len(made.torn),
-            "shown": [
-                {"photos": [photo_ids[i] for i in pair], "folds": [fold[i] for i in pair]}
-                for pair in pairs[:PAIRS_SHOWN].tolist()
-            ],
-        },
-        "this": _figures([neighbours.audit(fold)], neighbours.counts, groups, settings.seed),
-        "random": {
-            "seeds": list(draws),
-            **_figures(list(draws.values()), neighbours.counts, groups, settings.seed),
-        }
-        if draws
-        else None,
-    }
-
-
-def _figures(audits: "Sequence[Audit]", counts: Any, groups: Any, seed: int) -> dict[str, Any]:
-    """Shares over some splits, and each rule's figures on the test photos of all of them.
-
-    A photo in the test fold of several splits counts in each; the intervals resample its sibling
-    group with all of that, so they are of the mean over splits.
-    """
-    import msgspec
-    import numpy as np
-
-    from stocktake.data.leaks import RULES
-    from stocktake.measure import bootstrap, metrics
-
-    photos = np.concatenate([one.photos for one in audits])
-    truth = counts[photos]
-    said = {name: np.concatenate([one.said[name] for one in audits]) for name in RULES}
-    always = (said["majority"] == truth).astype(np.float64)
-    statistics = {}
-    for name, answers in said.items():
-        statistics[name, "accuracy"] = metrics.correct(answers, truth)
-        statistics[name, "gain"] = metrics.mean_of((answers == truth) - always)
-        statistics[name, "rmse"] = metrics.squared(answers, truth)
-    found = bootstrap.estimates(statistics, groups[photos], resamples=RESAMPLES, seed=seed)
-    rules: dict[str, dict[str, Any]] = {name: {"about": about} for name, about in RULES.items()}
-    for (name, figure), estimate in found.items():
-        rules[name][figure] = msgspec.to_builtins(estimate)
-    leaked = np.concatenate([one.has_sibling for one in audits])
-    for name in rules if leaked.any() else ():
-        statistic = {name: metrics.correct(said[name][leaked], truth[leaked])}
-        those = groups[photos][leaked]
-        found_there = bootstrap.estimates(statistic, those, resamples=RESAMPLES, seed=seed)
-        rules[name]["accuracy_of_leaked"] = msgspec.to_builtins(found_there[name])
-    return {
-        "test_photos": len(photos) / len(audits),
-        "leaked": _spread([one.has_sibling.mean() for one in audits]),
-        "near": _spread([one.has_neighbour.mean() for one in audits]),
-        "steps": [one.step for one in audits],
-        "rules": rules,
-    }
-
-
-def _spread(shares: "Sequence[float]") -> dict[str, float]:
-    mean = sum(shares) / len(shares)
-    return {"mean": float(mean), "least": float(min(shares)), "most": float(max(shares))}
+    return folds.by_id(table)
 
 
 def _target(settings: SplitSettings) -> "Store | None":

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from stocktake.errors import SettingsError, nearest
+from stocktake.runs.folder import RunFolder
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,17 +24,26 @@ class Seen:
 class Parts:
     """What a stage's file holds: its settings, its function, what it sees beyond its settings.
 
-    `pace` names settings that decide how fast the run is made and never what comes out: changing
-    one does not make a finished run again.
+    `pace` names settings that decide how fast the run is made, or where a copy of it goes, and
+    never what later stages read: changing one does not make a finished run again.
+
+    `lacks` says whether a finished run still lacks something that such a setting asks for, as a
+    copy at a new address. Its function is then called once more in the same folder, and no later
+    stage takes note.
 
     `check` looks parts up on their shelves, so it may import heavy rooms; it is asked before a
     walk begins, so that a misspelled part does not wait for its turn.
+
+    `check_place` refuses settings that cannot be met in the run's own folder, before anything in
+    that folder is moved or written.
     """
 
     settings: type
     function: Callable[..., Any]
     outside: Callable[[Any], "str | Seen"] | None
     check: Callable[[Any], None] | None
+    check_place: Callable[[Any, Path], None] | None
+    lacks: Callable[[Any, RunFolder], bool] | None
     pace: tuple[str, ...]
 
 
@@ -55,6 +66,8 @@ class Stage:
             function=getattr(module, self.name),
             outside=getattr(module, "outside", None),
             check=getattr(module, "check", None),
+            check_place=getattr(module, "check_place", None),
+            lacks=getattr(module, "lacks", None),
             pace=getattr(module, "PACE", ()),
         )
 

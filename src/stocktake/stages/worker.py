@@ -1,6 +1,8 @@
 """Worker: the only place where a job becomes a run, on any machine.
 
 `python -m stocktake.stages.worker JOB.json` (or `-` for standard input) is what engines start.
+`--held` instead of a file: the job is the first line of standard input, and the run is stopped
+when the input ends, as it does when the process that holds its other end dies, however it dies.
 """
 
 import fcntl
@@ -8,6 +10,8 @@ import json
 import os
 import signal
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -46,9 +50,12 @@ class Prepared:
         return Path(self.job.output)
 
     def is_done(self) -> bool:
-        """Whether the finished run in the folder is what this job would make."""
+        """Whether the finished run in the folder is what this job would make, with all copies."""
         run = RunFolder(self.path)
-        return run.exists() and run.status == "done" and run.fingerprint == self.fingerprint
+        if not run.exists() or run.status != "done" or run.fingerprint != self.fingerprint:
+            return False
+        lacks = self.stage.load().lacks
+        return lacks is None or not lacks(self.settings, run)
 
 
 def prepare(job: Job, *, context: Any = None) -> Prepared:
@@ -59,7 +66,7 @@ def prepare(job: Job, *, context: Any = None) -> Prepared:
         context: plain data beyond the settings that the run depends on.
 
     Raises:
-        SettingsError: for settings that the stage refuses.
+        SettingsError: for settings that the stage refuses, anywhere or in this folder.
         RunError: if an input is missing, unfinished or of another stage.
     """
     import_plugins(job.plugins)
@@ -67,6 +74,8 @@ def prepare(job: Job, *, context: Any = None) -> Prepared:
     parts = stage.load()
     settings: Any = reader.build(parts.settings, job.settings, where=stage.name)
     inputs = {name: _finished(job, name) for name in stage.takes}
+    if parts.check_place:
+        parts.check_place(settings, Path(job.output))
     try:
         seen = parts.outside(settings) if parts.outside else ""
     except OSError as err:
@@ -247,9 +256,8 @@ def main(arguments: list[str]) -> int:
     """Run the job in the named file; returns the exit code that the error's class has."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _interrupt)
-    text = sys.stdin.read() if arguments == ["-"] else Path(arguments[0]).read_text()
     try:
-        run_job(msgspec.json.decode(text.encode(), type=Job))
+        run_job(msgspec.json.decode(_read(arguments[0]), type=Job))
     except KeyboardInterrupt:
         return STOPPED
     except StocktakeError as err:
@@ -258,8 +266,39 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
+HELD = "--held"
+"""Instead of a job's file: the job comes on standard input, and lasts as long as that is open."""
 STOPPED = 130
 """Exit code of a run that was asked to stop, as shells have it for Ctrl-C."""
+PATIENCE_S = 30.0
+"""Time for an orderly stop when nobody is left to ask a second time, seconds."""
+
+
+def _read(source: str) -> bytes:
+    """The job's JSON; with HELD this process stops when the giver of the job is gone."""
+    if source == "-":
+        return sys.stdin.buffer.read()
+    if source != HELD:
+        return Path(source).read_bytes()
+    text = sys.stdin.buffer.readline()
+    if not text:  # the giver died before it gave anything
+        raise KeyboardInterrupt
+    threading.Thread(target=_stop_when_left, args=(sys.stdin.fileno(),), daemon=True).start()
+    return text
+
+
+def _stop_when_left(held: int) -> None:
+    """Wait for the end of the input, then stop as at SIGTERM; what hangs is killed in the end.
+
+    The descriptor is read directly: a thread that waits inside sys.stdin holds its lock, which
+    the interpreter wants when it ends.
+    """
+    while os.read(held, 1024):
+        pass
+    # To the main thread, so that it does not sleep on while this one gets the signal.
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+    time.sleep(PATIENCE_S)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _interrupt(number: int, frame: object) -> None:

@@ -21,7 +21,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from stocktake.errors import DataError
 from stocktake.schema import photos as schema
@@ -296,7 +295,8 @@ class _Part:
         self._path = path
         self._lock = threading.RLock()  # locating a group reads photos, under the lock as well
         try:
-            self._file = pq.ParquetFile(path, page_checksum_verification=True)
+            # buffering ahead would keep the row group that was read last in memory, one a shard
+            self._file = pq.ParquetFile(path, pre_buffer=False, page_checksum_verification=True)
         except (pa.ArrowInvalid, OSError) as err:
             raise DataError(tables.damaged(path, err)) from err
         tables.check_format(path, self._file.schema_arrow, schema.FORMAT)
@@ -306,7 +306,8 @@ class _Part:
         self._starts = np.cumsum([0, *sizes]).tolist()
         # read, not mapped: mapped pages stay in the process, in the end the whole file
         self._bytes = path.open("rb", buffering=0)
-        self._where: dict[int, NDArray[np.int64] | None] = {}
+        self._where = np.zeros((self.photos, 2), dtype=np.int64)
+        self._located: dict[int, bool] = {}
 
     def table(self, columns: Sequence[str]) -> pa.Table:
         """Some columns of all rows."""
@@ -336,15 +337,13 @@ class _Part:
     def jpeg(self, row: int) -> bytes:
         """The photo file in that row."""
         group = bisect_right(self._starts, row) - 1
-        inside = row - self._starts[group]
-        if group not in self._where:
+        if group not in self._located:
             with self._lock:
-                self._where[group] = self._locate(group)
-        where = self._where[group]
-        if where is None:  # not written by ShardWriter: compressed, or with a dictionary
+                self._located[group] = self._locate(group)
+        if not self._located[group]:  # not ShardWriter's: compressed, or with a dictionary
             with self._lock:
-                return bytes(self._column(group)[inside].as_py())
-        start, size = where[inside]
+                return bytes(self._column(group)[row - self._starts[group]].as_py())
+        start, size = self._where[row]
         return self._read_at(int(start), int(size))
 
     def _read_at(self, start: int, size: int) -> bytes:
@@ -354,8 +353,8 @@ class _Part:
             self._bytes.seek(start)
             return self._bytes.read(size)
 
-    def _locate(self, group: int) -> NDArray[np.int64] | None:
-        """int64 (rows, 2), start and size of each photo in the file; None if they lie otherwise.
+    def _locate(self, group: int) -> bool:
+        """Note start and size of each photo of a row group; False if they lie otherwise.
 
         Plain encoding puts each value behind its size as four bytes, in order; only page headers
         come between. What is found is compared with what the Parquet reader gives.
@@ -365,16 +364,15 @@ class _Part:
         first = chunk.data_page_offset
         plain = self._read_at(first, chunk.total_compressed_size)
         values = self._column(group)
-        where = np.empty((len(values), 2), dtype=np.int64)
         at = 0
-        for i, value in enumerate(values):
+        for row, value in enumerate(values, self._starts[group]):
             photo = value.as_py()
             at = plain.find(struct.pack("<I", len(photo)) + photo, at)
             if at < 0:
-                return None
-            where[i] = first + at + 4, len(photo)
+                return False
+            self._where[row] = first + at + 4, len(photo)
             at += 4 + len(photo)
-        return where
+        return True
 
     def _column(self, group: int) -> pa.ChunkedArray:
         return self._read(lambda: self._file.read_row_group(group, columns=["jpeg"]))["jpeg"]

@@ -47,7 +47,7 @@ def hemmed(found):
 def test_the_inside_is_yellow_in_the_shade(some):
     for found in some:
         canvas = canvas_of(found)
-        fabric.interior(ImageDraw.Draw(canvas), found, to_px=to_px_of(found))
+        fabric.interior(canvas, found, to_px=to_px_of(found))
         red, green, blue = inside(found, np.asarray(canvas)).mean(axis=(0, 1))
 
         assert red > green > blue
@@ -111,3 +111,25 @@ def test_siblings_have_the_same_bands(some):
         shown.append((np.asarray(canvas) != 90).any(axis=2).mean())
 
     assert shown[0] == pytest.approx(shown[1], abs=0.1)
+
+
+def test_before_some_bins_runs_a_cord(scenes):
+    corded = 0
+    for found in scenes[:200]:
+        canvas = Image.new("RGB", found.size_px, GREY)
+        fabric.cord(canvas, found, to_px=to_px_of(found), px_per_in=PX_PER_IN)
+        share = (np.asarray(canvas) != 90).any(axis=2).mean()
+        corded += share > 0
+
+        assert share < 0.08
+    assert corded / 200 == pytest.approx(fabric.CORDS, abs=0.07)
+
+
+def test_a_board_above_a_bin_takes_the_place_of_the_next_row(scenes):
+    topped = [found for found in scenes[:300] if fabric.has_open_top(found)]
+
+    assert len(topped) / 300 == pytest.approx(fabric.OPEN_TOPS, abs=0.07)
+    for found in topped[:5]:
+        row = hemmed(found)[0]
+
+        assert np.ptp(np.median(row, axis=0)) < 20, "grey, not yellow"

@@ -19,7 +19,9 @@ def pixels(found, side="front", size=(90, 120), seed=0):
 @pytest.mark.parametrize("size", [(90, 120), (6, 6), (320, 12), (12, 320)])
 def test_every_side_is_a_picture_of_the_size_asked_for(kind, size):
     for side in SIDES:
-        assert pixels(one(kind), side, size).shape == (size[1], size[0], 3)
+        channels = 4 if kind == "polybag" else 3
+
+        assert pixels(one(kind), side, size).shape == (size[1], size[0], channels)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -51,6 +53,14 @@ def test_print_is_there(kind):
     grey = pixels(one(kind), size=(180, 180)).mean(axis=2)
 
     assert np.percentile(grey, 98) - np.percentile(grey, 2) > 40
+
+
+def test_one_sees_through_the_film_beyond_the_thing_in_a_bag_but_not_through_the_thing():
+    for skip in range(12):
+        alpha = pixels(one("polybag", skip), size=(120, 120))[..., 3]
+
+        assert (alpha[40:80, 40:80] == 255).all()
+        assert alpha.min() > 60
 
 
 def test_a_book_shows_pages_at_its_top():

@@ -258,3 +258,27 @@ def test_no_process_outlives_a_killed_painter(tmp_path):
     while (left := alive(process.pid)) and time.monotonic() < until:
         time.sleep(0.1)
     assert left == []
+
+
+def test_masks_lie_beside_the_photos_and_change_none_of_them(tmp_path):
+    painter.paint(tmp_path / "without", small(50))
+    painter.paint(tmp_path / "one", small(50, masks=True))
+    painter.paint(tmp_path / "two", small(50, masks=True), processes=2)
+    without, one = digests(tmp_path / "without"), digests(tmp_path / "one")
+
+    assert one == digests(tmp_path / "two")
+    assert without.items() <= one.items()
+    assert sorted(one.keys() - without.keys()) == sorted(
+        f"masks/{n:05d}.{end}" for n in range(1, 51) for end in ("json", "png")
+    )
+
+
+def test_a_photo_counts_as_found_only_with_its_mask_when_masks_are_asked_for(tmp_path):
+    painter.paint(tmp_path, small(4))
+    assert painter.paint(tmp_path, small(4, masks=True)).found == 0
+    before = digests(tmp_path)
+    (tmp_path / "masks" / "00002.png").unlink()
+    (tmp_path / "masks" / "00003.json").write_bytes(b"")
+
+    assert painter.paint(tmp_path, small(4, masks=True)).found == 2
+    assert digests(tmp_path) == before

@@ -92,13 +92,28 @@ def test_new_things_leave_those_there_in_sight():
     assert placing.all_visible([*there, *found], POCKET)
 
 
+def test_what_lost_its_bearing_falls_to_the_floor_or_to_what_is_left():
+    low, high, beside = box(3, 1.6, 0.0), box(3, 4.6, 0.0), box(9, 6.0, 0.0)
+    kept = placing.settled([high, beside], POCKET)
+
+    assert kept[0].y < 1.8 and kept[1].y < 1.8
+    assert placing.settled([low, high], POCKET)[1].y == pytest.approx(4.6, abs=0.1)
+
+
+def test_nothing_hangs_in_the_air_after_a_pick(scenes):
+    for found in scenes[:400]:
+        again = placing.settled(found.items, found.pocket)
+        for item, fallen in zip(found.items, again, strict=True):
+            assert item.y - fallen.y < 0.12 * found.pocket.height, found.photo_id
+
+
 def test_nothing_wanted_is_nothing_placed():
     assert placing.arrange(Random(1), POCKET, wanted=[], around=[box(2, 2, 0)]) == []
 
 
 @pytest.mark.parametrize("count", [1, 4, 10])
-def test_in_a_grid_nothing_hides_anything(count):
+def test_in_a_grid_next_to_nothing_is_hidden(count):
     placed = placing.grid(Random(2), POCKET, products=[product(n) for n in range(count)])
 
     assert len(placed) == count
-    assert min(placing.shares_visible(placed, POCKET)) > 0.9
+    assert min(placing.shares_visible(placed, POCKET)) > 0.8

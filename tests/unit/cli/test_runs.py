@@ -28,10 +28,59 @@ def test_a_run_is_shown_with_its_error(say, folder):
     assert "error: it differs" in say("runs", "show", "b", "--folder", folder).out
 
 
-def test_runs_are_compared_with_the_settings_that_differ(say, folder):
-    out = say("runs", "compare", "a", "b", "--folder", folder).out
+def made(folder, run: str, stage: str, **settings) -> None:
+    RunFolder.begin(folder / run / stage, about={"stage": stage}, settings=settings).close("done")
 
-    assert "train.lr: 0.1 | 0.2" in out and "seed" not in out
+
+def compared(say, folder, *names: str) -> dict[str, list[str]]:
+    """What `runs compare` says of settings: the words after each one's name."""
+    out = say("runs", "compare", *names, "--folder", folder).out
+    assert max(map(len, out.splitlines())) <= 80
+    rows = [line.split() for line in out.partition("\n\n")[2].splitlines()]
+    return {row[0]: row[1:] for row in rows}
+
+
+def test_runs_are_compared_with_the_settings_of_every_stage_that_differ(say, folder):
+    for run, kind, loss in (("a", "siblings", "poisson"), ("b", "random", "soft-labels")):
+        made(folder, run, "split", kind=kind, seed=0)
+        made(folder, run, "tune", space={"lr": 1, "loss": {"name": loss}}, trials=2)
+
+    found = compared(say, folder, "a", "b")
+    assert list(found) == [
+        "setting", "split.kind", "tune.space.loss.name", "train.lr", "evaluate.lr", "export",
+    ]  # fmt: skip
+    assert found["setting"] == ["a", "b"] and found["split.kind"] == ["siblings", "random"]
+    assert found["tune.space.loss.name"] == ["poisson", "soft-labels"]
+    assert found["train.lr"] == ["0.1", "0.2"] and found["export"] == ["-", "made"]
+
+
+def test_close_numbers_and_empty_words_are_told_apart(say, folder):
+    made(folder, "a", "split", test_frac=0.150001, keep="", whole=True)
+    made(folder, "b", "split", test_frac=0.150002, keep="runs/x", whole=False)
+
+    found = compared(say, folder, "a", "b")
+    assert found["split.test_frac"] == ["0.150001", "0.150002"]
+    assert found["split.keep"] == ['""', "runs/x"] and found["split.whole"] == ["true", "false"]
+
+
+def test_long_texts_are_cut_where_they_do_not_differ(say, folder):
+    for run in "ab":
+        made(folder, run, "ingest", source=f"/a/long/way/to/the/photos/of/run/{run}/{'x' * 60}")
+    made(folder, "c", "ingest", source="s3://b")
+
+    two, three = compared(say, folder, "a", "b"), compared(say, folder, "a", "b", "c")
+    assert [text[:4] for text in two["ingest.source"]] == ["\u2026a/x", "\u2026b/x"]
+    assert three["ingest.source"][2] == "s3://b" and three["train"] == ["made", "made", "-"]
+
+
+def test_equal_runs_have_no_settings_to_show(say, folder):
+    assert compared(say, folder, "a", "a") == {}
+
+
+def test_a_comparison_for_programs_has_every_setting(say, folder):
+    rows = say("runs", "compare", "a", "b", "--folder", folder, "--json").json()
+
+    assert rows[0]["accuracy"] == 0.4 and rows[1]["settings"]["train"] == {"lr": 0.2, "seed": 0}
 
 
 def test_an_unknown_run_is_answered_with_the_nearest(say, folder):

@@ -12,8 +12,7 @@ WHOLE = ("siblings", "balanced")
 
 
 def fold_of(rows: pa.Table, **options) -> dict[str, str]:
-    split = folds.assign(rows, **{"shares": SHARES, "seed": 0, **options}).split
-    return dict(zip(split["photo_id"].to_pylist(), split["fold"].to_pylist(), strict=True))
+    return folds.by_id(folds.assign(rows, **{"shares": SHARES, "seed": 0, **options}).split)
 
 
 @pytest.mark.parametrize("kind", WHOLE)
@@ -219,3 +218,11 @@ def test_an_empty_fold_is_told(some_rows, kind, told):
 def test_no_photos_are_told(some_rows, kind):
     with pytest.raises(DataError, match="none of 0 photos"):
         folds.assign(some_rows(0), shares=SHARES, seed=0, kind=kind)
+
+
+def test_photos_in_another_fold_have_moved_and_no_others():
+    before = {"1": "train", "2": "train", "3": "test", "4": "val"}
+    now = {"2": "train", "3": "val", "4": "test", "5": "calib"}
+
+    assert folds.moved(before, now) == 2
+    assert folds.moved({}, now) == 0

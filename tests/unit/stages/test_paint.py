@@ -87,3 +87,19 @@ def test_counts_go_as_high_as_painted_bins_do():
     from stocktake.bins import mix
 
     assert PaintSettings().max_count == mix.MAX_COUNT
+
+
+def test_masks_are_painted_when_asked_for_and_ingest_passes_them_by(tmp_path):
+    painted = worker.run_job(job(tmp_path, masks=True, photos=8))
+    bucket = painted.artifact("bucket")
+    taken = worker.run_job(
+        Job(
+            stage="ingest",
+            settings={"source": str(bucket)},
+            inputs={},
+            output=str(tmp_path / "ingest"),
+        )
+    ).result()
+
+    assert len(list((bucket / "masks").glob("*.png"))) == 8
+    assert (taken["photos"], taken["rejects"]) == (8, 0)

@@ -201,15 +201,25 @@ def test_another_earlier_split_is_another_run(twins, tmp_path):
     assert first != other.fingerprint and fold_of(other)["00001"] == "val"
 
 
-def test_a_split_cannot_keep_itself(twins):
+@pytest.mark.parametrize("named", ["", "split", "split/artifacts/split.parquet", "link"])
+def test_a_split_cannot_keep_itself_and_stays_where_it_is(twins, named):
     photos = ingested(twins)
-    own = split(twins, photos=photos).path
+    own = split(twins, photos=photos)
+    (own.path.parent / "link").symlink_to(own.path)
+    before = own.info()
 
-    for keep in (own, own.parent):
-        with pytest.raises(SettingsError, match="which this run writes itself"):
-            split(twins, photos=photos, keep=str(keep), seed=5)
-        (own.parent / "split").rename(own.parent / f"failed{keep.name}")
-        next(own.parent.glob("split.*")).rename(own)
+    with pytest.raises(SettingsError, match="which this run writes itself"):
+        split(twins, photos=photos, keep=str(own.path.parent / named), seed=5)
+    assert own.info() == before and own.before() is None
+
+
+def test_a_split_moved_aside_can_be_kept_by_the_run_that_moved_it(twins):
+    photos = ingested(twins)
+    before = fold_of(split(twins, photos=photos))
+    own = split(twins, photos=photos, seed=5)
+    run = split(twins, photos=photos, seed=5, keep=f"{own.path}.1")
+
+    assert fold_of(run) == before
 
 
 def test_an_earlier_split_that_is_not_there_is_told(bucket):
@@ -246,6 +256,36 @@ def test_an_upload_that_fails_goes_on_when_the_stage_is_run_again(twins, tmp_pat
     run = split(twins, photos=photos, upload=str(target))
 
     assert run.status == "done" and run.result()["uploaded"] == 120
+
+
+def test_a_finished_split_is_uploaded_later_and_stays_the_same_split(twins, tmp_path):
+    photos = ingested(twins)
+    run = split(twins, photos=photos)
+    mark, folds_then = run.fingerprint, fold_of(run)
+    inputs = {"photos": photos, "split": str(run.path)}
+    train = Job(stage="train", settings={}, inputs=inputs, output=str(tmp_path / "train"))
+    before = worker.prepare(train).fingerprint
+    for attempt, name in enumerate(("one", "other"), start=2):
+        for _ in range(2):
+            split(twins, photos=photos, upload=str(tmp_path / name))
+
+            assert len(list((tmp_path / name).rglob("*.jpg"))) == run.result()["uploaded"] == 120
+            assert run.info()["attempts"] == attempt
+
+    assert split(twins, photos=photos).info()["attempts"] == 3
+    assert (run.fingerprint, fold_of(run), run.before()) == (mark, folds_then, None)
+    assert worker.prepare(train).fingerprint == before
+
+
+def test_an_upload_that_is_given_up_leaves_the_split_to_be_had(twins, tmp_path):
+    photos = ingested(twins)
+    run = split(twins, photos=photos)
+    mark = run.fingerprint
+    with pytest.raises(SettingsError, match="begins with s4://"):
+        split(twins, photos=photos, upload="s4://bucket")
+
+    again = split(twins, photos=photos)
+    assert (again.status, again.fingerprint, again.before()) == ("done", mark, None)
 
 
 def test_how_many_fly_at_once_makes_no_other_split(twins, tmp_path):

@@ -120,6 +120,19 @@ def test_a_damaged_group_does_not_cost_the_others_of_a_pass(tmp_path):
     assert len(shards) == 250
 
 
+def test_no_row_group_stays_in_memory_after_its_photos_were_read(tmp_path):
+    numbers = range(200)
+    with ShardWriter(tmp_path / "photos", photos_per_shard=100) as writer:
+        for number in numbers:
+            writer.add({**row(number), "jpeg": bytes([number]) * 20_000})  # a group has 2 MB
+    shards = PhotoShards.open(tmp_path / "photos")
+    before = pa.total_allocated_bytes()
+    for number in numbers:
+        shards.jpegs([f"{number:05d}"])
+
+    assert pa.total_allocated_bytes() - before < 1_000_000
+
+
 def test_threads_may_read_together(tmp_path):
     shards = write(tmp_path / "photos")
     ids = shards.photo_ids
