@@ -58,6 +58,7 @@ bench: $(READY)
 	$(BIN)/python bench/start.py
 	$(BIN)/python bench/paint.py
 	$(BIN)/python bench/ingest.py
+	$(BIN)/python bench/ingest_scale.py
 	$(BIN)/python bench/loader.py
 
 docs: $(READY)

@@ -153,6 +153,11 @@ def test_what_fails_for_good_is_a_reject_and_the_rest_arrives(filled, calm, job_
     }
     assert set(reasons.values()) <= set(schema.REASONS)
     assert run.result()["photos"] == calm.result()["photos"] - 5
+    warned = [line["message"] for line in run.lines() if line["level"] == "warning"]
+    assert warned[1:] == [
+        "5 of them (damaged or unanswered) may be had another time; a finished ingest asks for"
+        f" nothing again, so move {run.path} aside and ingest once more"
+    ]
 
 
 def test_a_server_that_is_away_for_two_seconds_is_waited_for(filled, calm, job_of, monkeypatch):
@@ -199,6 +204,22 @@ def test_a_finished_ingest_costs_a_listing_and_changes_nothing(filled, calm, job
 
         assert proxy.asked.total() == 0
     assert {p: p.stat().st_mtime_ns for p in run.path.rglob("*") if p.is_file()} == before
+
+
+@pytest.mark.parametrize("is_taken_up", [False, True])
+def test_an_ingest_lists_its_source_once(filled, job_of, short_patience, is_taken_up):
+    """A bucket's listing may take minutes."""
+    with FaultProxy(filled.url) as proxy:
+        todo = job_of(proxy.url, in_flight=4)
+        if is_taken_up:
+            proxy.away_after = 200
+            with pytest.raises(DataError, match="run it again later"):
+                worker.run_job(todo)
+            proxy.away.clear()
+            proxy.pages = 0
+        worker.run_job(todo)
+
+        assert proxy.pages == 2, "one page of each folder"
 
 
 def test_a_list_file_is_ingested_without_a_listing(filled, job_of, tmp_path):

@@ -49,10 +49,13 @@ class Attempt:
         """Size of these."""
         self.kept: list[WholeShard] = []
         """Whole shards of earlier attempts."""
+        self.whole: list[WholeShard] = []
+        """Whole shards so far, those included."""
         self._settled = 0  # photos whose outcome is in whole shards or in the journal
         self._taken: list[str] = []  # after these, in order
         self._unwritten: dict[str, Any] = _nothing()
         self._resume(_mark(listing))
+        self.whole += self.kept
         self._noted = self.seen
 
     @property
@@ -70,11 +73,13 @@ class Attempt:
             yield row
         self._spool.unlink(missing_ok=True)
 
-    def left(self) -> list[Listed]:
+    def left(self) -> Iterator[Listed]:
         """Photos that are still to be fetched: taken ones whose bytes are lost, then the unseen."""
-        lost = set(self._taken)
-        again = [p for p in self._photos[self._settled : self.seen] if p.photo_id in lost]
-        return again + self._photos[self.seen :]
+        lost, seen = set(self._taken), self.seen
+        if lost:
+            among = (self._photos[place] for place in range(self._settled, seen))
+            yield from (photo for photo in among if photo.photo_id in lost)
+        yield from (self._photos[place] for place in range(seen, len(self._photos)))
 
     def saw(self, outcome: Outcome) -> None:
         """Take account of what `left` named next; a photo goes to the writer of shards after it."""
@@ -99,6 +104,7 @@ class Attempt:
         if shard is None and self.seen < self._noted + NOTED_EVERY:
             return
         if shard is not None:
+            self.whole.append(shard)
             self._unwritten["taken"] = []
         row = {"seen": self.seen, **self._unwritten}
         if shard is not None:

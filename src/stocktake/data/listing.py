@@ -7,12 +7,15 @@ numbers: `01044` and `1044` are two photos.
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
+from typing import overload
 
 from stocktake.errors import DataError
+from stocktake.store.entries import Entries
 from stocktake.store.objects import Entry, Store
 
 PHOTOS = "bin-images"
@@ -52,8 +55,66 @@ class Reject:
 class Listing:
     """Everything that a source lists: photos by rising id, and what cannot be one."""
 
-    photos: list[Listed]
+    photos: Sequence[Listed]
     rejects: list[Reject]
+    digest: str = ""
+    """SHA-256, hex, over names, sizes and versions of all that the store listed."""
+
+
+class _Files:
+    """The files of one folder that have an id, by rising id, each id once; packed."""
+
+    def __init__(self, entries: Entries, places: Sequence[int]) -> None:
+        self._entries = entries
+        self._places = places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, number: int) -> Entry:
+        return self._entries[self._places[number]]
+
+    def id_of(self, number: int) -> str:
+        return _id(self._entries.key(self._places[number]))
+
+
+class Photos(Sequence[Listed]):
+    """Listed photos by rising id; each is unpacked when it is asked for.
+
+    Args:
+        photos: the photo files.
+        records: the metadata files.
+    """
+
+    def __init__(self, photos: _Files, records: _Files) -> None:
+        self._photos = photos
+        self._records = records
+        self._pairs = array("q")  # number of the photo, number of the metadata, and so on; or -1
+        for pair in _paired(photos, records):
+            self._pairs.extend(pair)
+
+    def __len__(self) -> int:
+        """Photos listed, those without a file or without metadata too."""
+        return len(self._pairs) // 2
+
+    @overload
+    def __getitem__(self, place: int) -> Listed: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Listed]: ...
+    def __getitem__(self, place: int | slice) -> Listed | list[Listed]:
+        """The photo in that place, or those in a range of places."""
+        if isinstance(place, slice):
+            return [self[i] for i in range(*place.indices(len(self)))]
+        number, record_number = self._pairs[2 * place], self._pairs[2 * place + 1]
+        photo = self._photos[number] if number >= 0 else None
+        record = self._records[record_number] if record_number >= 0 else None
+        return Listed(
+            photo_id=self._photos.id_of(number) if photo else self._records.id_of(record_number),
+            photo_key=photo.key if photo else None,
+            metadata_key=record.key if record else None,
+            photo=photo,
+            metadata=record,
+        )
 
 
 def list_all(store: Store) -> Listing:
@@ -62,22 +123,13 @@ def list_all(store: Store) -> Listing:
     Raises:
         DataError: if there is none; the line says what was looked for and what is there.
     """
+    made = hashlib.sha256()
     rejects: list[Reject] = []
-    photos = _by_id(store, PHOTOS, _PHOTO_NAME, rejects)
-    records = _by_id(store, METADATA, _METADATA_NAME, rejects)
-    if not photos:
+    photos = _by_id(_listed(store, PHOTOS, made), PHOTOS, _PHOTO_NAME, rejects)
+    records = _by_id(_listed(store, METADATA, made), METADATA, _METADATA_NAME, rejects)
+    if not len(photos):
         raise DataError(_nothing(store, rejects))
-    listed = [
-        Listed(
-            photo_id=photo_id,
-            photo_key=_key(photos.get(photo_id)),
-            metadata_key=_key(records.get(photo_id)),
-            photo=photos.get(photo_id),
-            metadata=records.get(photo_id),
-        )
-        for photo_id in sorted(photos.keys() | records.keys())
-    ]
-    return Listing(photos=listed, rejects=rejects)
+    return Listing(photos=Photos(photos, records), rejects=rejects, digest=made.hexdigest())
 
 
 def list_from(path: Path) -> Listing:
@@ -116,36 +168,73 @@ def list_from(path: Path) -> Listing:
 
 
 def digest(store: Store) -> str:
-    """SHA-256, hex, over names, sizes and versions of all that `list_all` would list."""
+    """The `Listing.digest` of all that `list_all` would list."""
     made = hashlib.sha256()
     for folder in (PHOTOS, METADATA):
-        for entry in sorted(store.list(folder), key=lambda entry: entry.key):
-            made.update(ascii((entry.key, entry.size_bytes, entry.version)).encode())
+        _listed(store, folder, made)
     return made.hexdigest()
 
 
-def _by_id(
-    store: Store, folder: str, name: re.Pattern[str], rejects: list[Reject]
-) -> dict[str, Entry]:
-    """The files in a folder by photo id; what has another name becomes a reject."""
-    found: dict[str, Entry] = {}
-    for entry in sorted(store.list(folder), key=lambda entry: entry.key):
-        key = entry.key
-        match = name.fullmatch(key.removeprefix(f"{folder}/"))
-        ending = "json" if folder == METADATA else "jpg"
-        if match is None or not _is_text(key):
-            detail = f"expected {folder}/ID.{ending}"
-            rejects.append(reject("", key, "bad-name", detail))
-        elif match["id"] in found:
-            detail = f"{found[match['id']].key} has the same id; that one was taken"
-            rejects.append(reject(match["id"], key, "listed-twice", detail))
+def _listed(store: Store, folder: str, made: "hashlib._Hash") -> Entries:
+    """The folder's objects; what is said of each goes into the hash, in the order of their keys."""
+    entries = Entries()
+    for entry in store.list(folder):
+        entries.append(entry)
+    for place in entries.by_key():
+        made.update(ascii(entries.facts(place)).encode())
+    return entries
+
+
+def _by_id(entries: Entries, folder: str, name: re.Pattern[str], rejects: list[Reject]) -> _Files:
+    """The files of a folder by photo id; what has another name becomes a reject."""
+    places = array("Q")
+    for place in entries.by_key():
+        key = entries.key(place)
+        if name.fullmatch(key.removeprefix(f"{folder}/")) and _is_text(key):
+            places.append(place)
         else:
-            found[match["id"]] = entry
-    return found
+            ending = "json" if folder == METADATA else "jpg"
+            rejects.append(reject("", key, "bad-name", f"expected {folder}/ID.{ending}"))
+
+    def id_of(place: int) -> str:
+        return _id(entries.key(place))
+
+    if all(one < two for one, two in pairwise(map(id_of, places))):
+        return _Files(entries, places)
+    once = array("Q")
+    for place in sorted(places, key=id_of):  # of equal ids, the first by key stays the first
+        if once and id_of(once[-1]) == id_of(place):
+            detail = f"{entries.key(once[-1])} has the same id; that one was taken"
+            rejects.append(reject(id_of(place), entries.key(place), "listed-twice", detail))
+        else:
+            once.append(place)
+    return _Files(entries, once)
 
 
-def _key(entry: Entry | None) -> str | None:
-    return None if entry is None else entry.key
+def _id(key: str) -> str:
+    """The photo id in the key of a file that has one, as in bin-images/ID.jpg."""
+    return key[key.rindex("/") + 1 : key.rindex(".")]
+
+
+def _paired(photos: _Files, records: _Files) -> Iterator[tuple[int, int]]:
+    """Numbers of photo and metadata of every id, by rising id; -1 where there is none."""
+    ones, twos = _numbered(photos), _numbered(records)
+    (one_id, one), (two_id, two) = next(ones), next(twos)
+    while one >= 0 or two >= 0:
+        has_one = one >= 0 and (two < 0 or one_id <= two_id)
+        has_two = two >= 0 and (one < 0 or two_id <= one_id)
+        yield one if has_one else -1, two if has_two else -1
+        if has_one:
+            one_id, one = next(ones)
+        if has_two:
+            two_id, two = next(twos)
+
+
+def _numbered(files: _Files) -> Iterator[tuple[str, int]]:
+    """Id and number of every file, then -1 for the end."""
+    for number in range(len(files)):
+        yield files.id_of(number), number
+    yield "", -1
 
 
 def _mentions(path: Path) -> Iterator[tuple[str, str]]:

@@ -3,7 +3,7 @@
 import hashlib
 import io
 from collections import deque
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from stocktake.data.listing import METADATA, PHOTOS, Listed, Reject, reject
 from stocktake.data.retry import PatientReader, Unanswered
 from stocktake.errors import DataError
 from stocktake.imaging.decode import decode
+from stocktake.imaging.soundness import size_of_sound
 from stocktake.runs.machine import cores
 from stocktake.store.objects import Entry, Garbled, Missing, Refused, Store
 
@@ -40,7 +41,7 @@ Outcome: TypeAlias = dict[str, Any] | Reject | LeftOut
 
 def fetch_all(
     store: Store,
-    photos: Sequence[Listed],
+    photos: Iterable[Listed],
     *,
     counts: Counts,
     side_px: int = 0,
@@ -140,10 +141,23 @@ def fetch(
     }
 
 
-def digest(rows: Iterable[tuple[str, str]]) -> str:
-    """SHA-256, hex, over (photo_id, sha256) pairs; the same whatever their order."""
-    lines = sorted(f"{photo_id} {sha256}\n" for photo_id, sha256 in rows)
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+def digest(rows: Callable[[], Iterable[tuple[str, str]]]) -> str:
+    """SHA-256, hex, over (photo_id, sha256) pairs; the same whatever their order.
+
+    Args:
+        rows: gives the pairs; asked a second time, to sort them, where their lines do not rise.
+    """
+
+    def lines() -> Iterator[str]:
+        return (f"{photo_id} {sha256}\n" for photo_id, sha256 in rows())
+
+    made, last = hashlib.sha256(), ""
+    for line in lines():
+        if line < last:
+            return hashlib.sha256("".join(sorted(lines())).encode()).hexdigest()
+        made.update(line.encode())
+        last = line
+    return made.hexdigest()
 
 
 def _read(
@@ -161,12 +175,15 @@ REASON = {Refused: "refused", Garbled: "damaged", Unanswered: "unanswered"}
 
 def _checked(photo: bytes, side_px: int, squash: bool) -> dict[str, Any]:
     """The columns of photos/1 that follow from the photo's bytes, decoded whole."""
-    pixels = decode(photo)  # (H, W, 3)
-    height_px, width_px = pixels.shape[:2]
-    wanted = _size(width_px, height_px, side_px=side_px, squash=squash)
-    if wanted != (width_px, height_px):
-        photo = _shrunk(pixels, wanted)
-        width_px, height_px = wanted
+    if not side_px:
+        width_px, height_px = size_of_sound(photo)
+    else:
+        pixels = decode(photo)  # (H, W, 3)
+        height_px, width_px = pixels.shape[:2]
+        wanted = _size(width_px, height_px, side_px=side_px, squash=squash)
+        if wanted != (width_px, height_px):
+            photo = _shrunk(pixels, wanted)
+            width_px, height_px = wanted
     return {
         "jpeg": photo,
         "width_px": width_px,
@@ -177,8 +194,6 @@ def _checked(photo: bytes, side_px: int, squash: bool) -> dict[str, Any]:
 
 def _size(width_px: int, height_px: int, *, side_px: int, squash: bool) -> tuple[int, int]:
     """(width_px, height_px) of the photo to keep; no side ever grows."""
-    if not side_px:
-        return width_px, height_px
     if squash:
         return min(width_px, side_px), min(height_px, side_px)
     scale = min(1.0, side_px / min(width_px, height_px))

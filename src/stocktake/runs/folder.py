@@ -27,6 +27,7 @@ class RunFolder:
         self.path = Path(path)
         self.listener: Callable[[int, int | None, str], None] | None = None
         """Told of every progress, for callers in the same process."""
+        self._known: dict[Path, str] = {}  # SHA-256 of artifacts, from those who wrote them
         self._progress = journal.ProgressFile(self.path / "progress.json")
 
     def __repr__(self) -> str:
@@ -101,6 +102,10 @@ class RunFolder:
         path = self.path / "artifacts" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
+
+    def hashed(self, path: Path, sha256: str) -> None:
+        """Say the SHA-256 of an artifact that is whole, so that the manifest need not read it."""
+        self._known[path] = sha256
 
     def progress(self, done: int, total: int | None, what: str) -> None:
         """Say how far the run is: `done` of `total` of `what`; cheap, call it freely."""
@@ -213,7 +218,7 @@ class RunFolder:
         return {
             str(p.relative_to(self.path)): {
                 "size_bytes": p.stat().st_size,
-                "sha256": fingerprint.of_file(p),
+                "sha256": self._known.get(p) or fingerprint.of_file(p),
             }
             for p in files
         }

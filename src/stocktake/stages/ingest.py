@@ -1,7 +1,7 @@
 """Ingest: bring photos and their true counts from a folder or bucket into Parquet shards."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from stocktake.errors import DataError, SettingsError
 from stocktake.runs import fingerprint
 from stocktake.runs.folder import RunFolder
+from stocktake.stages.table import Seen
 
 if TYPE_CHECKING:
     from stocktake.data.attempt import Attempt
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from stocktake.store.objects import Store
 
 PACE = ("in_flight",)
+PASSING = ("damaged", "unanswered")
+"""Reasons of rejects that lie with the way or the hour, not with the object."""
 JOURNAL = "attempt.jsonl"
 """In the run's folder: what became of what was listed; see data.attempt."""
 
@@ -87,43 +90,48 @@ class IngestResult:
     """SHA-256 over the taken photos' ids and bytes; the same whatever the order of fetching."""
 
 
-def outside(settings: IngestSettings) -> str:
-    """Digest of the source's listing: names, sizes, times; and of the list file.
+def outside(settings: IngestSettings) -> Seen:
+    """The listing; its digest sees names, sizes and times of the source, and the list file.
 
     With a list file only its text counts where listing is slow: in a bucket.
 
     Raises:
         SettingsError: if no source is set.
-        DataError: if the source is missing.
+        DataError: if the source is missing or lists no photo.
     """
     from stocktake.data import listing
 
     store = _store(settings)
-    seen: list[str] = []
+    found = _listing(settings, store)
+    seen = [found.digest]
     if settings.list_file:
-        _listing(settings, store)
-        seen.append(fingerprint.of_file(Path(settings.list_file)))
-    if store.lists_fast or not settings.list_file:
-        seen.append(listing.digest(store))
-    return fingerprint.of(seen)
+        seen = [fingerprint.of_file(Path(settings.list_file))]
+        seen += [listing.digest(store)] if store.lists_fast else []
+    return Seen(digest=fingerprint.of(seen), what=found)
 
 
-def ingest(*, settings: IngestSettings, run: RunFolder) -> IngestResult:
+def ingest(
+    *, settings: IngestSettings, run: RunFolder, seen: "Listing | None" = None
+) -> IngestResult:
     """Take every listed photo that can be taken; say of each other one why not.
 
     What an interrupted ingest of the same listing brought in is kept, and not fetched again.
+
+    Args:
+        settings: where the photos are, and which are wanted.
+        run: where they go.
+        seen: the listing, from `outside`; None lists the source.
 
     Raises:
         DataError: if the source lists no photo, none can be taken, or it stops answering.
     """
     from stocktake.data.attempt import Attempt
     from stocktake.schema import photos as schema
-    from stocktake.store.shards import PhotoShards
     from stocktake.store.tables import write_table
 
     store = _store(settings)
     run.progress(0, None, "photos")
-    listing = _listing(settings, store)
+    listing = seen or _listing(settings, store)
     attempt = Attempt(run.path / JOURNAL, run.artifact("photos"), listing)
     _take(store, attempt, settings=settings, run=run, total=len(listing.photos))
     write_table(
@@ -131,16 +139,19 @@ def ingest(*, settings: IngestSettings, run: RunFolder) -> IngestResult:
         _rejects_table(attempt.rejects),
         format=schema.REJECTS_FORMAT,
     )
-    shards = PhotoShards.open(run.artifact("photos"))
-    needed = ("photo_id", "sha256", "count")
-    without = [name for name in schema.SCHEMA.names if name not in needed]
-    result = _result(shards.rows(without), listing, attempt)
+    result = _result(run.artifact("photos"), listing, attempt)
     if not result.photos:
         attempt.forget()
         raise DataError(_none_taken(settings, result, attempt))
-    run.log("ingested", left_out_by_count=_by_count(attempt.other_counts.elements()))
+    run.log("ingested", left_out_by_count=_by_count(attempt.other_counts))
     if result.rejects:
         run.warn(f"{result.rejects} of {result.listed} listed were rejected; see rejects.parquet")
+    passing = sum(result.rejects_by_reason.get(reason, 0) for reason in PASSING)
+    if passing:
+        run.warn(
+            f"{passing} of them ({' or '.join(PASSING)}) may be had another time; a finished ingest"
+            f" asks for nothing again, so move {run.path} aside and ingest once more"
+        )
     return result
 
 
@@ -172,6 +183,8 @@ def _take(
                 shards.add(outcome)
             attempt.note()
             run.progress(attempt.seen, total, "photos")
+    for shard in attempt.whole:
+        run.hashed(run.artifact("photos") / shard.name, shard.sha256)
 
 
 def _fetched(store: "Store", attempt: "Attempt", settings: IngestSettings) -> "Iterator[Outcome]":
@@ -195,18 +208,25 @@ def _fetched(store: "Store", attempt: "Attempt", settings: IngestSettings) -> "I
             yield outcome
 
 
-def _result(rows: Any, listing: "Listing", attempt: "Attempt") -> IngestResult:
+def _result(shards: Path, listing: "Listing", attempt: "Attempt") -> IngestResult:
     from stocktake.data.source import digest
+    from stocktake.store.shards import by_shard
 
-    pairs = zip(rows["photo_id"].to_pylist(), rows["sha256"].to_pylist(), strict=True)
+    def pairs() -> Iterator[tuple[str, str]]:
+        for table in by_shard(shards, ("photo_id", "sha256")):
+            yield from zip(table["photo_id"].to_pylist(), table["sha256"].to_pylist(), strict=True)
+
+    counts: Counter[int] = Counter()
+    for table in by_shard(shards, ("count",)):
+        counts.update(table["count"].to_pylist())
     beyond = len(listing.photos) - attempt.seen
     left_out = {"other-count": attempt.other_counts.total(), "beyond-limit": beyond}
     return IngestResult(
         listed=len(listing.photos) + len(listing.rejects),
-        photos=len(rows),
+        photos=counts.total(),
         rejects=len(attempt.rejects),
         left_out=sum(left_out.values()),
-        photos_by_count=_by_count(rows["count"].to_pylist()),
+        photos_by_count=_by_count(counts),
         rejects_by_reason=dict(sorted(Counter(r.reason for r in attempt.rejects).items())),
         left_out_by_reason={reason: n for reason, n in left_out.items() if n},
         size_bytes=attempt.size_bytes,
@@ -214,19 +234,18 @@ def _result(rows: Any, listing: "Listing", attempt: "Attempt") -> IngestResult:
     )
 
 
-def _by_count(counts: Iterable[int]) -> dict[str, int]:
+def _by_count(counts: Counter[int]) -> dict[str, int]:
     """Number of photos by count, in rising order."""
-    return {str(count): n for count, n in sorted(Counter(counts).items())}
+    return {str(count): n for count, n in sorted(counts.items())}
 
 
 def _rejects_table(rejects: "list[Reject]") -> Any:
-    import pyarrow as pa
-
     from stocktake.schema import photos as schema
+    from stocktake.store.columns import table_of
 
     rows = [asdict(reject) for reject in rejects]
     rows.sort(key=lambda row: (row["photo_id"], row["source"]))
-    return pa.Table.from_pylist(rows, schema=schema.REJECTS)
+    return table_of(rows, schema.REJECTS)
 
 
 def _none_taken(settings: IngestSettings, result: IngestResult, attempt: "Attempt") -> str:

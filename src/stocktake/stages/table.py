@@ -1,13 +1,23 @@
 """The way of the data, from photos in a bucket to counts over HTTP."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from stocktake.errors import SettingsError, nearest
 from stocktake.runs.folder import RunFolder
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Seen:
+    """What a stage saw beyond its settings; handed to its function as `seen`, to look but once."""
+
+    digest: str
+    """Goes into the fingerprint."""
+    what: Any = field(compare=False)
+    """The thing itself."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,7 +40,7 @@ class Parts:
 
     settings: type
     function: Callable[..., Any]
-    outside: Callable[[Any], str] | None
+    outside: Callable[[Any], "str | Seen"] | None
     check: Callable[[Any], None] | None
     check_place: Callable[[Any, Path], None] | None
     lacks: Callable[[Any, RunFolder], bool] | None

@@ -41,6 +41,8 @@ class Prepared:
     settings: Any
     inputs: dict[str, RunFolder]
     fingerprint: str
+    seen: table.Seen | None = None
+    """What lies outside, where the stage wants it again."""
 
     @property
     def path(self) -> Path:
@@ -75,9 +77,10 @@ def prepare(job: Job, *, context: Any = None) -> Prepared:
     if parts.check_place:
         parts.check_place(settings, Path(job.output))
     try:
-        outside = parts.outside(settings) if parts.outside else ""
+        seen = parts.outside(settings) if parts.outside else ""
     except OSError as err:
         raise from_os(err) from err
+    outside = seen.digest if isinstance(seen, table.Seen) else seen
     mark = fingerprint.of_run(
         stage.name,
         stage.version,
@@ -85,7 +88,14 @@ def prepare(job: Job, *, context: Any = None) -> Prepared:
         inputs={name: run.fingerprint for name, run in inputs.items()},
         outside=outside if context is None else fingerprint.of([outside, context]),
     )
-    return Prepared(job=job, stage=stage, settings=settings, inputs=inputs, fingerprint=mark)
+    return Prepared(
+        job=job,
+        stage=stage,
+        settings=settings,
+        inputs=inputs,
+        fingerprint=mark,
+        seen=seen if isinstance(seen, table.Seen) else None,
+    )
 
 
 def run_job(
@@ -121,8 +131,9 @@ def run_job(
 
 def _carry_out(ready: Prepared, run: RunFolder, extra: Mapping[str, Any]) -> RunFolder:
     function = ready.stage.load().function
+    more = dict(extra) if ready.seen is None else {**extra, "seen": ready.seen.what}
     try:
-        result = function(**ready.inputs, settings=ready.settings, run=run, **extra)
+        result = function(**ready.inputs, settings=ready.settings, run=run, **more)
         run.close("done", result=msgspec.to_builtins(result))
     except KeyboardInterrupt:
         run.close("stopped")

@@ -36,14 +36,14 @@ class WholeShard:
     """SHA-256 of the file, hex."""
 
 
-def note(path: Path, *, photos: int, last_id: str) -> WholeShard:
-    """What there is to know again of a finished shard."""
+def note(path: Path, *, photos: int, last_id: str, sha256: str = "") -> WholeShard:
+    """What there is to know again of a finished shard; its hash is read off it unless given."""
     return WholeShard(
         name=path.name,
         photos=photos,
         last_id=last_id,
         size_bytes=path.stat().st_size,
-        sha256=_sha256(path),
+        sha256=sha256 or _sha256(path),
     )
 
 

@@ -146,7 +146,8 @@ class S3Store:
         where = f"{self.address}/{key}"
         try:
             found = obstore.get(self._bucket, key)
-            size_bytes, tag = found.meta["size"], found.meta["e_tag"] or ""
+            meta = found.meta
+            size_bytes, tag = meta["size"], meta["e_tag"] or ""
             check_size(where, size_bytes)
             return bytes(found.bytes()), Entry(key=key, size_bytes=size_bytes, version=tag)
         except (BaseError, OSError) as err:

@@ -10,7 +10,9 @@ import struct
 import threading
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,6 +25,8 @@ import pyarrow.parquet as pq
 from stocktake.errors import DataError
 from stocktake.schema import photos as schema
 from stocktake.store import tables
+from stocktake.store.columns import table_of
+from stocktake.store.hashed import HashedFile
 from stocktake.store.kept import Spool, WholeShard, note
 
 ROWS_PER_GROUP = 100
@@ -43,6 +47,9 @@ class ShardWriter:
         on_shard: told of each shard as soon as it is whole, so that it can be kept.
 
     With `on_shard`, a failure leaves what is whole, and the rows after it in a spool.
+
+    Groups of rows are written by a thread, one at a time, while the next one is gathered; `add`
+    and the end raise what went wrong there.
     """
 
     def __init__(
@@ -60,7 +67,10 @@ class ShardWriter:
         self._on_shard = on_shard
         self._spool = Spool(self._part / SPOOL) if on_shard else None
         self._waiting: list[Mapping[str, Any]] = []
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="shards")
+        self._writing: Future[None] | None = None
         self._writer: pq.ParquetWriter | None = None
+        self._file: HashedFile | None = None
         self._in_shard = 0
         self._shards = len(self._kept)
         self._last: str | None = self._kept[-1].last_id if self._kept else None
@@ -89,6 +99,7 @@ class ShardWriter:
                     self._close_shard()
                 self._publish()
         finally:
+            self._thread.shutdown()
             self._abandon()
 
     def add(self, row: Mapping[str, Any]) -> None:
@@ -96,6 +107,7 @@ class ShardWriter:
 
         Raises:
             DataError: if its id does not follow the one before.
+            OSError: if the disk is full.
         """
         photo_id = row["photo_id"]
         if self._last is not None and photo_id.encode() <= self._last.encode():
@@ -116,55 +128,69 @@ class ShardWriter:
 
     def _abandon(self) -> None:
         """Clear away what is not to stay; the first error is the one to tell, not one of here."""
-        if self._writer is not None:
+        if self._writer is not None and self._file is not None:
             with suppress(OSError, pa.ArrowException):
                 self._writer.close()
-            self._growing().unlink(missing_ok=True)
+            with suppress(OSError):
+                self._file.close()
+            self._file.path.unlink(missing_ok=True)
         if self._spool is None:
             shutil.rmtree(self._part, ignore_errors=True)
         else:
             self._spool.close()
 
-    def _growing(self) -> Path:
+    def _open_shard(self) -> tuple[pq.ParquetWriter, HashedFile]:
         """The shard that is being written; it gets its own name when it is whole."""
-        return self._part / ".growing"
-
-    def _open_shard(self) -> None:
-        plain = [path for path in _leaves(schema.SCHEMA) if path != "jpeg"]
-        self._writer = pq.ParquetWriter(
-            self._growing(),
-            schema.SCHEMA.with_metadata({tables.FORMAT_KEY: schema.FORMAT.encode()}),
-            compression=dict.fromkeys(plain, "zstd") | {"jpeg": "NONE"},
-            use_dictionary=plain,
-            write_statistics=plain,
-            write_page_checksum=True,
-        )
+        if self._writer is None or self._file is None:
+            plain = [path for path in _leaves(schema.SCHEMA) if path != "jpeg"]
+            self._file = HashedFile(self._part / ".growing")
+            self._writer = pq.ParquetWriter(
+                self._file,
+                schema.SCHEMA.with_metadata({tables.FORMAT_KEY: schema.FORMAT.encode()}),
+                compression=dict.fromkeys(plain, "zstd") | {"jpeg": "NONE"},
+                use_dictionary=plain,
+                write_statistics=plain,
+                write_page_checksum=True,
+            )
+        return self._writer, self._file
 
     def _write_group(self) -> None:
+        """Hand the rows that wait to the thread, once it is through with those before."""
+        self._settle()
         if self._waiting:
-            if self._writer is None:
-                self._open_shard()
-            assert self._writer is not None
-            table = pa.Table.from_pylist(self._waiting, schema=schema.SCHEMA)
+            self._writing = self._thread.submit(self._write, self._waiting)
+            self._waiting = []
+
+    def _settle(self) -> None:
+        """Wait for the thread, and raise what it met."""
+        writing, self._writing = self._writing, None
+        if writing:
+            writing.result()
+
+    def _write(self, rows: list[Mapping[str, Any]]) -> None:
+        table = table_of(rows, schema.SCHEMA)
+        with tables.told_where(self._folder):
+            writer, file = self._open_shard()
             if self._spool:
                 self._spool.write(table)
-            with tables.told_where(self._folder):
-                self._writer.write_table(table)
-            self._waiting = []
+            writer.write_table(table)
+            file.sync()  # here nobody waits for it; at the end of a shard everybody would
 
     def _close_shard(self) -> None:
         self._write_group()
-        if self._writer is None:
+        self._settle()
+        if self._writer is None or self._file is None:
             return
         path = self._part / f"part-{self._shards:05d}.parquet"
         with tables.told_where(path):
             self._writer.close()
             self._writer = None
-            with self._growing().open("rb") as file:
-                os.fsync(file.fileno())
-            self._growing().rename(path)
+            self._file.sync()
+            self._file.close()
+            self._file.path.rename(path)
         if self._on_shard:
-            self._on_shard(note(path, photos=self._in_shard, last_id=self._last or ""))
+            sha256, last_id = self._file.sha256(), self._last or ""
+            self._on_shard(note(path, photos=self._in_shard, last_id=last_id, sha256=sha256))
         if self._spool:
             self._spool.drop()
         self._shards += 1
@@ -176,13 +202,22 @@ def part_of(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}.part")
 
 
+def by_shard(folder: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """Some columns of all photos in order, a table for each shard: one file at a time is open.
+
+    Raises:
+        DataError: if a shard is damaged or of another format.
+    """
+    for path in sorted(folder.glob("part-*.parquet")):
+        yield tables.read_table(path, format=schema.FORMAT, columns=columns)
+
+
 class PhotoShards:
     """Photos on disk, in rising order of id; safe to use from several threads."""
 
     def __init__(self, parts: Sequence["_Part"], photo_ids: pa.ChunkedArray) -> None:
         self._parts = list(parts)
-        self._photo_ids = photo_ids.to_pylist()
-        self._place = {photo_id: i for i, photo_id in enumerate(self._photo_ids)}
+        self._photo_ids = photo_ids
         self._starts = np.cumsum([0, *(part.photos for part in parts)]).tolist()
 
     @classmethod
@@ -208,7 +243,12 @@ class PhotoShards:
     @property
     def photo_ids(self) -> list[str]:
         """Every id, in rising order."""
-        return list(self._photo_ids)
+        return list(self._photo_ids.to_pylist())
+
+    @cached_property
+    def _place(self) -> dict[str, int]:
+        """Place of every photo by its id; for a million it takes 150 MB, so not before its time."""
+        return {photo_id: i for i, photo_id in enumerate(self.photo_ids)}
 
     def rows(self, without: Sequence[str] = ("jpeg",)) -> pa.Table:
         """All photos in rising order of id, one row each, without some columns."""
@@ -244,7 +284,7 @@ class PhotoShards:
         start = 0
         for part in self._parts:
             for size, read in part.groups():
-                yield self._photo_ids[start : start + size], read
+                yield self._photo_ids.slice(start, size).to_pylist(), read
                 start += size
 
 

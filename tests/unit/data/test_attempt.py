@@ -66,6 +66,7 @@ def go_on(folder: Path, *, die_at: int = -1, what: Listing | None = None) -> tup
         shards.add(row)
     for listed in attempt.left():
         if fetched == die_at:
+            shards._settle()  # the thread dies as well
             raise Killed
         fetched += 1
         outcome = outcome_of(listed)

@@ -60,6 +60,42 @@ def test_a_name_that_is_not_utf_8_is_a_reject(bucket):
     assert reject.source == "bin-images/\\udcff.jpg"
 
 
+def test_ids_are_in_order_and_paired_where_keys_are_not(bucket):
+    """By key `a-b.jpg` comes before `a.jpg`."""
+    for photo_id in ("a", "a-b", "b", "é", "0 1"):
+        bucket.photo(photo_id)
+    for photo_id in ("a-b", "a", "a.c", "é"):
+        bucket.record(photo_id, {"A": 1})
+
+    photos = listed(bucket).photos
+
+    assert [photo.photo_id for photo in photos] == ["0 1", "a", "a-b", "a.c", "b", "é"]
+    assert [bool(photo.photo) for photo in photos] == [True, True, True, False, True, True]
+    assert [bool(photo.metadata) for photo in photos] == [False, True, True, True, False, True]
+    assert photos[-1] == photos[5] and photos[1:3] == [photos[1], photos[2]]
+
+
+def test_of_one_id_the_first_by_key_is_taken(bucket):
+    for name in ("00001.jpeg", "00001.jpg", "00001.JPG", "00000.jpg"):
+        bucket.put(f"bin-images/{name}", b"")
+
+    listing = listed(bucket)
+
+    keys = [photo.photo_key for photo in listing.photos]
+    assert keys == ["bin-images/00000.jpg", "bin-images/00001.JPG"]
+    assert [reject.source for reject in listing.rejects] == [
+        "bin-images/00001.jpeg",
+        "bin-images/00001.jpg",
+    ]
+
+
+def test_the_digest_comes_with_the_listing(bucket):
+    bucket.bin("00001", A=1)
+    bucket.put("bin-images/notes.txt", b"")
+
+    assert listed(bucket).digest == digest(LocalStore(bucket.folder))
+
+
 def test_an_empty_folder_says_what_was_looked_for(bucket):
     bucket.put("metadata/00001.json", b"{}")
 

@@ -222,5 +222,14 @@ def test_few_photos_wait_in_memory(bucket):
 def test_the_digest_does_not_depend_on_order():
     pairs = [("00001", "aa"), ("1", "bb")]
 
-    assert digest(pairs) == digest(pairs[::-1])
-    assert digest(pairs) != digest([("00001", "bb"), ("1", "aa")])
+    assert digest(lambda: pairs) == digest(lambda: pairs[::-1])
+    assert digest(lambda: pairs) != digest(lambda: [("00001", "bb"), ("1", "aa")])
+
+
+def test_the_digest_is_that_of_the_sorted_lines():
+    """By line, unlike by id, `a b` may come before `a`."""
+    pairs = [("a", "cc"), ("a b", "00"), ("b", "11")]
+
+    lines = sorted(f"{photo_id} {sha256}\n" for photo_id, sha256 in pairs)
+    assert lines[0] == "a b 00\n"
+    assert digest(lambda: pairs) == hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -1,3 +1,4 @@
+import hashlib
 import json
 
 import pytest
@@ -23,6 +24,18 @@ def test_a_finished_run_tells_what_it_made(tmp_path):
     assert [(m["name"], m["value"]) for m in again.metrics()] == [("loss", 0.5), ("accuracy", 0.25)]
     manifest = json.loads((run.path / "result.json").read_text())["manifest"]
     assert manifest["artifacts/deep/words.txt"]["size_bytes"] == 4
+
+
+def test_the_manifest_takes_the_hash_that_its_writer_said(tmp_path):
+    run = begun(tmp_path)
+    for name in ("one", "two"):
+        run.artifact(name).write_text("word")
+    run.hashed(run.artifact("one"), "0" * 64)
+    run.close("done", result={})
+
+    manifest = json.loads((run.path / "result.json").read_text())["manifest"]
+    assert manifest["artifacts/one"] == {"size_bytes": 4, "sha256": "0" * 64}
+    assert manifest["artifacts/two"]["sha256"] == hashlib.sha256(b"word").hexdigest()
 
 
 def test_an_unfinished_run_is_no_input(tmp_path):

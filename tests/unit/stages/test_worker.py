@@ -1,12 +1,13 @@
 import fcntl
 import json
+import sys
 
 import pytest
 
 from stocktake.errors import DataError, RunError, SettingsError, StocktakeError
 from stocktake.runs.folder import RunFolder
 from stocktake.runs.job import Job
-from stocktake.stages import worker
+from stocktake.stages import table, worker
 
 pytestmark = pytest.mark.usefixtures("probe_stage")
 
@@ -140,3 +141,22 @@ def test_the_context_is_part_of_the_fingerprint(tmp_path):
     two = worker.prepare(job(tmp_path), context={"lr": 2}).fingerprint
 
     assert one != two
+
+
+def test_what_a_stage_saw_outside_is_handed_to_it(tmp_path, monkeypatch):
+    module, got, looks = sys.modules["stocktake.stages.probe"], [], []
+
+    def outside(settings):
+        looks.append(settings)
+        return table.Seen(digest=str(settings.share), what=["a listing"])
+
+    def probe(*, settings, run, seen):
+        got.append(seen)
+        return {"words": 1}
+
+    monkeypatch.setattr(module, "outside", outside, raising=False)
+    monkeypatch.setattr(module, "probe", probe)
+    run = worker.run_job(job(tmp_path))
+
+    assert got == [["a listing"]] and len(looks) == 1
+    assert run.fingerprint != worker.prepare(job(tmp_path, share=0.25)).fingerprint

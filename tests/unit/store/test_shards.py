@@ -1,3 +1,4 @@
+import hashlib
 import random
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from stocktake.errors import DataError
 from stocktake.schema import photos as schema
-from stocktake.store.shards import PhotoShards, ShardWriter
+from stocktake.store.shards import PhotoShards, ShardWriter, by_shard
 
 
 def jpeg_of(number: int) -> bytes:
@@ -55,6 +56,14 @@ def test_rows_are_sorted_and_carry_everything_but_the_bytes(tmp_path):
     assert rows.column_names == [name for name in schema.SCHEMA.names if name != "jpeg"]
     assert rows["items"][3].as_py()[0]["asin"] == "A3"
     assert rows["items"][3].as_py()[0]["weight_lb"] is None
+
+
+def test_rows_come_a_shard_at_a_time_too(tmp_path):
+    shards = write(tmp_path / "photos")
+    tables = list(by_shard(tmp_path / "photos", ("photo_id", "count")))
+
+    assert [len(table) for table in tables] == [200, 200, 50]
+    assert pa.concat_tables(tables) == shards.rows().select(["photo_id", "count"])
 
 
 def test_rows_may_leave_out_more_or_nothing(tmp_path):
@@ -229,6 +238,27 @@ def test_a_writer_goes_on_after_the_shards_that_were_kept(tmp_path):
     assert sorted(path.name for path in (tmp_path / "photos").iterdir()) == names
     for name in names:
         assert (tmp_path / "photos" / name).read_bytes() == (tmp_path / "calm" / name).read_bytes()
+
+
+def test_a_shard_is_told_with_the_hash_of_its_file(tmp_path):
+    whole = []
+    with ShardWriter(tmp_path / "photos", 100, on_shard=whole.append) as shards:
+        for number in range(250):
+            shards.add(row(number))
+
+    files = sorted((tmp_path / "photos").iterdir())
+    assert [one.sha256 for one in whole] == [
+        hashlib.sha256(path.read_bytes()).hexdigest() for path in files
+    ]
+
+
+@pytest.mark.parametrize("photos", [150, 450])
+def test_what_goes_wrong_while_writing_is_raised(tmp_path, photos):
+    with pytest.raises(ValueError, match="many"), ShardWriter(tmp_path / "photos") as shards:
+        for number in range(photos):
+            shards.add(row(number) | ({"count": "many"} if number == 20 else {}))
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_not_kept_is_cleared_away(tmp_path):
