@@ -50,8 +50,9 @@ def taken(canvas: Image.Image, *, seed: int, scale: float) -> Photo:
     grain = _grain()
     top = rng.randrange(max(1, grain.shape[0] - height))
     left = 3 * rng.randrange(max(1, grain.shape[1] // 3 - width))
-    noisy = pixels.view(np.int16) + grain[top : top + height, left : left + 3 * width]
-    return np.clip(noisy, 0, 255).astype(np.uint8).reshape(height, width, 3)
+    noisy = pixels.view(np.int16)
+    noisy += grain[top : top + height, left : left + 3 * width]
+    return np.clip(noisy, 0, 255, out=noisy).astype(np.uint8).reshape(height, width, 3)
 
 
 def blurred(
@@ -66,6 +67,7 @@ def blurred(
         stride: columns or rows from one pixel to the next.
     """
     variance = sigma * sigma
+    weighed = np.empty_like(pixels)
     apart = 1
     while 2 * _SHARPEST * _squares(apart) < variance:
         apart += 1
@@ -79,7 +81,9 @@ def blurred(
         np.add(source[step : 2 * step], source[:step], out=target[:step])
         np.add(source[-2 * step : -step], source[-step:], out=target[-step:])
         sums *= side
-        sums += pixels * (np.uint16(64) - 2 * side) + np.uint16(32)
+        np.multiply(pixels, np.uint16(64) - 2 * side, out=weighed)
+        weighed += np.uint16(32)
+        sums += weighed
         sums >>= np.uint16(6)
         pixels = sums
     return pixels

@@ -207,7 +207,7 @@ def _length(a: Point, b: Point) -> float:
 
 def _rounded(length: float) -> int:
     """Pixels for a picture; rounded, so that equal items share one."""
-    return min(MAX_FACE_PX, max(6, 6 * round(length / 6)))
+    return min(MAX_FACE_PX, max(6, 12 * round(length / 12)))
 
 
 def _homography(corners: Sequence[Point], size: tuple[int, int]) -> tuple[float, ...]:

@@ -169,7 +169,7 @@ def _product(
     """
     wanted = rng.lognormvariate(*FILL) * pocket.width * pocket.height / count
     best: Product | None = None
-    for _ in range(16 if count < 4 else 10):
+    for _ in range(9 if count < 4 else 6):
         new = product(4 * rng.randrange(PRODUCTS // 4) + group % 4)
         if new.number in without or not _fits(new, pocket):
             continue

@@ -79,12 +79,11 @@ def _window(rng: Random, sheet_px: int) -> tuple[int, int, int, int]:
 def _cut(
     sheet: Picture, box: tuple[int, int, int, int], flip: Image.Transpose | None, size: Size
 ) -> Picture:
-    found = sheet.resize(size, Image.Resampling.BILINEAR, box=box)
-    if flip is None:
-        return found
+    # the nearest pixel will do, as in draw.py: the camera's blur comes on top
     if flip is Image.Transpose.TRANSPOSE:
-        return sheet.transpose(flip).resize(size, Image.Resampling.BILINEAR, box=box)
-    return found.transpose(flip)
+        return sheet.transpose(flip).resize(size, Image.Resampling.NEAREST, box=box)
+    found = sheet.resize(size, Image.Resampling.NEAREST, box=box)
+    return found if flip is None else found.transpose(flip)
 
 
 @lru_cache(maxsize=CRUMPLED)
