@@ -88,8 +88,8 @@ def check_order(photo_ids: pa.ChunkedArray) -> None:
     if len(ids) < 2:
         return
     falls = pc.less_equal(ids[1:], ids[:-1])
-    if pc.any(falls).as_py():  # index() alone would import pandas, where that is installed
-        place = pc.index(falls, True).as_py()
+    place = pc.index(falls, True).as_py()
+    if place >= 0:
         raise DataError(
             f"photo ids must rise, each there once; '{ids[place + 1]}' follows '{ids[place]}';"
             " ingest again"

@@ -240,12 +240,13 @@ def _by_count(counts: Counter[int]) -> dict[str, int]:
 
 
 def _rejects_table(rejects: "list[Reject]") -> Any:
+    import pyarrow as pa
+
     from stocktake.schema import photos as schema
-    from stocktake.store.columns import table_of
 
     rows = [asdict(reject) for reject in rejects]
     rows.sort(key=lambda row: (row["photo_id"], row["source"]))
-    return table_of(rows, schema.REJECTS)
+    return pa.Table.from_pylist(rows, schema=schema.REJECTS)
 
 
 def _none_taken(settings: IngestSettings, result: IngestResult, attempt: "Attempt") -> str:

@@ -25,7 +25,6 @@ import pyarrow.parquet as pq
 from stocktake.errors import DataError
 from stocktake.schema import photos as schema
 from stocktake.store import tables
-from stocktake.store.columns import table_of
 from stocktake.store.hashed import HashedFile
 from stocktake.store.kept import Spool, WholeShard, note
 
@@ -168,7 +167,7 @@ class ShardWriter:
             writing.result()
 
     def _write(self, rows: list[Mapping[str, Any]]) -> None:
-        table = table_of(rows, schema.SCHEMA)
+        table = pa.Table.from_pylist(rows, schema=schema.SCHEMA)
         with tables.told_where(self._folder):
             writer, file = self._open_shard()
             if self._spool:
