@@ -70,7 +70,11 @@ def show_run(name: str, folder: Path, as_json: bool) -> None:
 @folder_option
 @options.json_option
 def compare_runs(names: tuple[str, ...], folder: Path, as_json: bool) -> None:
-    """Compare scorecards, and the settings of every stage that differ."""
+    """Compare scorecards, each run with the first in pairs, and settings that differ.
+
+    Pairs are photos of the same test fold: the difference, its 95 % interval over sibling groups,
+    and how likely one as large is between equals.
+    """
     from stocktake.cli import show
 
     paths = [_find(folder, name) for name in dict.fromkeys(names)]
@@ -78,10 +82,23 @@ def compare_runs(names: tuple[str, ...], folder: Path, as_json: bool) -> None:
     settings = {
         path.name: {run.path.name: run.settings() for run in _stages_in(path)} for path in paths
     }
+    pairs = {path.name: _paired(paths[0], path) for path in paths[1:]}
     if as_json:
-        show.print_json([card | {"settings": settings[card["run"]]} for card in cards])
+        show.print_json(
+            [
+                card | {"paired": pairs.get(card["run"]), "settings": settings[card["run"]]}
+                for card in cards
+            ]
+        )
         return
     show.print_rows([{HEADS.get(key, key): value for key, value in card.items()} for card in cards])
+    for name, found in pairs.items():
+        click.echo()
+        if isinstance(found, str):
+            click.echo(f"no pairs: {found}")
+        else:
+            head = f"{name} less {paths[0].name}"
+            show.print_rows([{head: figure} | row for figure, row in found.items()])
     if rows := _differing(settings):
         click.echo()
         show.print_rows(_narrowed(rows))
@@ -127,6 +144,18 @@ def _stage_row(run: RunFolder) -> dict[str, Any]:
     error = (info.get("error") or {}).get("message")
     row = {key: info.get(key) for key in ("stage", "status", "attempts", "seconds")}
     return {**row, "result": result, "error": error}
+
+
+def _paired(first: Path, second: Path) -> dict[str, dict[str, Any]] | str:
+    """The difference of every figure, or why there is none."""
+    from stocktake.stages import compare
+
+    try:
+        found = compare.paired(RunFolder(first / "evaluate"), RunFolder(second / "evaluate"))
+    except StocktakeError as err:
+        return str(err)
+    names = ("value", "low", "high", "p", "n", "groups")
+    return {figure: {name: getattr(one, name) for name in names} for figure, one in found.items()}
 
 
 SCORES = ("n", "accuracy", "accuracy_low", "accuracy_high", "rmse", "within_one", "ece")

@@ -35,8 +35,10 @@ def made(folder, run: str, stage: str, **settings) -> None:
 def compared(say, folder, *names: str) -> dict[str, list[str]]:
     """What `runs compare` says of settings: the words after each one's name."""
     out = say("runs", "compare", *names, "--folder", folder).out
-    assert max(map(len, out.splitlines())) <= 80
-    rows = [line.split() for line in out.partition("\n\n")[2].splitlines()]
+    blocks = [block for block in out.split("\n\n") if block.startswith("setting ")]
+    lines = "".join(blocks).splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    rows = [line.split() for line in lines]
     return {row[0]: row[1:] for row in rows}
 
 
@@ -93,3 +95,24 @@ def test_a_missing_folder_is_one_line(say, tmp_path):
     said = say("runs", "list", "--folder", tmp_path / "none")
 
     assert said.code == 4 and "there is no folder" in said.err
+
+
+def test_runs_without_scores_are_compared_all_the_same(say, folder):
+    out = say("runs", "compare", "a", "b", "--folder", folder).out
+
+    assert "no pairs: " in out and "score again" in out
+    cards = say("runs", "compare", "a", "b", "--folder", folder, "--json").json()
+    assert cards[0]["paired"] is None and "score again" in cards[1]["paired"]
+
+
+def test_runs_on_the_same_photos_are_compared_in_pairs(say, folder, monkeypatch):
+    from stocktake.measure.paired import Difference
+    from stocktake.stages import compare
+
+    gain = Difference(value=0.05, low=0.01, high=0.09, p=0.004, n=160, groups=80)
+    monkeypatch.setattr(compare, "paired", lambda first, second: {"accuracy": gain})
+    out = say("runs", "compare", "a", "b", "--folder", folder).out
+
+    assert "b less a" in out
+    row = next(line for line in out.splitlines() if line.startswith("accuracy "))
+    assert row.split() == ["accuracy", "0.05", "0.01", "0.09", "0.004", "160", "80"]

@@ -1,0 +1,90 @@
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from stocktake.errors import DataError, RunError
+from stocktake.measure import metrics
+from stocktake.runs.folder import RunFolder
+from stocktake.schema import scores as schema
+from stocktake.stages.compare import paired
+from stocktake.stages.evaluate import EvaluateSettings, evaluate
+from stocktake.store.tables import write_table
+
+COUNTS = np.random.default_rng(0).integers(1, 4, 280)
+FOLDS = ["calib"] * 120 + ["test"] * 160
+
+
+def judged(folder: Path, name: str, *, sharp: float, ids: range = range(280), order: int = 1):
+    """A run's evaluate folder, over drawn scores; `sharp` is how much the model knows."""
+    rng = np.random.default_rng(1)
+    logits = rng.normal(size=(280, 4)) - sharp * np.abs(np.arange(4) - COUNTS[:, None])
+    log_probs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    rows = pa.table(
+        {
+            "photo_id": [f"{i:05d}" for i in ids],
+            "fold": FOLDS,
+            "group": [f"{i // 2:05d}" for i in ids],
+            "count": pa.array(COUNTS, pa.int32()),
+        }
+    )
+    scores = RunFolder.begin(folder / name / "score", about={"stage": "score"}, settings={})
+    table = schema.table_of(rows, log_probs.astype(np.float32))[::order]
+    write_table(scores.artifact("scores.parquet"), table, format=schema.FORMAT)
+    scores.close("done", result={"counts_by_fold": {"train": {"1": 5, "2": 5}}})
+    inputs = {"scores": {"address": str(scores.path), "fingerprint": scores.fingerprint}}
+    about = {"stage": "evaluate", "inputs": inputs}
+    settings = {"fold": "test", "decode": "mode"}
+    run = RunFolder.begin(folder / name / "evaluate", about=about, settings=settings)
+    result = evaluate(scores=scores, settings=EvaluateSettings(resamples=100), run=run)
+    run.close("done", result={"accuracy": result.accuracy, "rmse": result.rmse})
+    return run
+
+
+def test_differences_are_those_of_the_scorecards(tmp_path):
+    weak, strong = judged(tmp_path, "weak", sharp=0.5), judged(tmp_path, "strong", sharp=2)
+    found = paired(weak, strong)
+
+    assert list(found) == ["accuracy", "within_one", "rmse", "nll"]
+    for name in ("accuracy", "rmse"):
+        gain = strong.result()[name] - weak.result()[name]
+        assert found[name].value == pytest.approx(gain)
+    assert found["accuracy"].low > 0 and found["accuracy"].p < 0.01
+    assert (found["accuracy"].n, found["accuracy"].groups) == (160, 80)
+
+
+def test_photos_are_paired_by_id_whatever_their_order(tmp_path):
+    one = judged(tmp_path, "one", sharp=1)
+    found = paired(one, judged(tmp_path, "same", sharp=1, order=-1))["accuracy"]
+
+    assert (found.value, found.low, found.high, found.p) == (0, 0, 0, 1)
+
+
+def test_runs_on_other_photos_are_refused(tmp_path):
+    one = judged(tmp_path, "one", sharp=1)
+    other = judged(tmp_path, "other", sharp=1, ids=range(40, 320))
+
+    with pytest.raises(DataError, match=r"one and other .*160 and 160, 120 of them the same"):
+        paired(one, other)
+
+
+def test_a_run_whose_scores_are_gone_is_told(tmp_path):
+    one, other = judged(tmp_path, "one", sharp=1), judged(tmp_path, "other", sharp=1)
+    (tmp_path / "other" / "score" / "artifacts" / "scores.parquet").unlink()
+
+    with pytest.raises(RunError, match="other.*score again"):
+        paired(one, other)
+
+
+def test_the_figures_are_of_calibrated_answers(tmp_path):
+    run, other = judged(tmp_path, "one", sharp=0.5), judged(tmp_path, "two", sharp=2)
+    values = []
+    for each in (run, other):
+        table = pq.read_table(each.path.parent / "score/artifacts/scores.parquet")
+        rows = schema.of_folds(table, ["test"])
+        raw = metrics.surprise(schema.matrix(rows), schema.counts(rows)).value
+        values.append(raw)
+
+    assert paired(run, other)["nll"].value != pytest.approx(values[1] - values[0], abs=1e-4)
