@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stocktake.errors import DataError
-from stocktake.measure import baselines, bootstrap, conformal, metrics
+from stocktake.measure import baselines, bootstrap, conformal, metrics, selective
 from stocktake.measure.calibration import fit_temperature, with_temperature
 from stocktake.measure.decoding import DECODINGS, decode
 from stocktake.measure.metrics import Statistic
@@ -128,6 +128,14 @@ def build(
             "before": reliability(fold.log_probs, fold.counts),
             "after": reliability(honest, fold.counts),
         },
+        selective=selective.curve(
+            honest,
+            said,
+            fold.counts,
+            fold.groups,
+            resamples=resampling.resamples,
+            seed=resampling.seed,
+        ),
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from stocktake.schema.cards import CountRow, ReliabilityBin
+from stocktake.schema.cards import Accepted, CountRow, ReliabilityBin
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -184,6 +184,25 @@ def reliability(
             one.set_major_formatter(PercentFormatter(1, decimals=0))
 
     return _draw(name, draw, told=told, heights=(3.4, 1), size_in=(SIZE_IN[0], 3.9))
+
+
+def selective(name: str, rows: Sequence[Accepted], *, told: str) -> str:
+    """How much is right among the surest answers, by the share of them that is accepted."""
+
+    def draw(axes: "Axes") -> None:
+        from matplotlib.ticker import PercentFormatter
+
+        shares = [row.share for row in rows]
+        near = [row.within_one.value for row in rows]
+        axes.plot(shares, near, color=OTHER, linewidth=1.4, label="right or off by one")
+        _dots(axes, shares, [row.accuracy for row in rows], label="counted right")
+        axes.set(xlabel="share of answers accepted, the surest first", ylabel="of these")
+        axes.set(xlim=(0, 1.03), ylim=(0, 1.02))
+        for one in (axes.xaxis, axes.yaxis):
+            one.set_major_formatter(PercentFormatter(1, decimals=0))
+        _legend(axes)
+
+    return _draw(name, draw, told=told)
 
 
 def trials(

@@ -94,6 +94,23 @@ def calibration(stages: Stages) -> dict[str, Any]:
     }
 
 
+def selective(stages: Stages) -> dict[str, Any] | None:
+    """What is right among the surest answers, if a person counts the rest."""
+    card = card_of(stages)
+    if not card.selective:
+        return None
+    told = (
+        f"Share counted right among the surest answers, {card.n} photos of the {card.fold} fold;"
+        " whiskers are 95% intervals."
+    )
+    return {
+        "card": card,
+        "rows": [row for row in card.selective if round(row.share * 10) in (1, 2, 3, 5, 7, 10)],
+        "plot": page.safe(plots.selective("selective", card.selective, told=told)),
+        "told": told,
+    }
+
+
 def doubts(stages: Stages) -> dict[str, Any] | None:
     """Photos answered wrong with most confidence, and those answered with least."""
     import numpy as np

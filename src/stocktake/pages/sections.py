@@ -49,6 +49,13 @@ SECTIONS = (
     Section("per-count", "By true count", "Result", ("evaluate",), score_sections.per_count),
     Section("confusion", "Confusion", "Result", ("evaluate",), score_sections.confusion),
     Section("calibration", "Calibration", "Result", ("evaluate",), score_sections.calibration),
+    Section(
+        "selective",
+        "If only sure answers are taken",
+        "Result",
+        ("evaluate",),
+        score_sections.selective,
+    ),
     Section("answers", "Over HTTP", "Answers", ("serve",), use_sections.answers),
     Section(
         "doubts", "Worth a look", "Answers", ("ingest", "score", "evaluate"), score_sections.doubts

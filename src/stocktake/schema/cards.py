@@ -7,7 +7,7 @@ photos behind it, an interval, and the method that made the interval.
 import json
 import math
 import uuid
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -77,6 +77,20 @@ class ReliabilityBin:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Accepted:
+    """The surest answers, if only that share of them is accepted."""
+
+    share: float
+    """Share of photos whose answers are accepted, above 0 to 1."""
+    least_confidence: float
+    """Confidence of the least sure answer among them, 0 to 1."""
+    accuracy: Estimate
+    """Share of them that is right."""
+    within_one: Estimate
+    """Share of them that is right or off by one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Baseline:
     """An answer given without looking at the photo, scored on the same photos."""
 
@@ -127,6 +141,8 @@ class ScoreCard:
     """Photos by true count (row, 0 to the largest true one) and answered count (column)."""
     reliability: dict[str, list[ReliabilityBin]]
     """Bins with photos, `before` and `after` calibration."""
+    selective: list[Accepted] = field(default_factory=list)
+    """The surest tenth, two tenths and so on to all; cards from before have none."""
     format: str = SCORECARD
     """Name and version of this file's format."""
 

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 
 from stocktake.pages import plots
-from stocktake.schema.cards import CountRow, Estimate, ReliabilityBin
+from stocktake.schema.cards import Accepted, CountRow, Estimate, ReliabilityBin
 
 TOLD = 'what it shows: "<b>" & more'
 
@@ -28,6 +28,11 @@ def bin_at(low: float, accuracy: float, n: int = 10) -> ReliabilityBin:
     )
 
 
+def accepted(of_all: float, accuracy: float) -> Accepted:
+    near = share(min(1.0, accuracy + 0.1))
+    return Accepted(share=of_all, least_confidence=0.3, accuracy=share(accuracy), within_one=near)
+
+
 DRAWN = {
     "bars": lambda name: plots.bars(name, {"1": 30, "2": 1204}, xlabel="count", told=TOLD),
     "histogram": lambda name: plots.histogram(name, [0, 1, 2], [3, 4], xlabel="px", told=TOLD),
@@ -44,6 +49,9 @@ DRAWN = {
     "by_count": lambda name: plots.by_count(name, [row(1, 0.0), row(2, 0.6)], told=TOLD),
     "reliability": lambda name: plots.reliability(
         name, [bin_at(0.3, 0.5)], [bin_at(0.2, 0.4), bin_at(0.3, 1.0)], told=TOLD
+    ),
+    "selective": lambda name: plots.selective(
+        name, [accepted(0.1, 0.9), accepted(1.0, 0.4)], told=TOLD
     ),
     "trials": lambda name: plots.trials(
         name, [(0, 1.5), (2, 1.2)], metric="val_loss", best=2, told=TOLD

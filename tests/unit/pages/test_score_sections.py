@@ -127,3 +127,18 @@ def test_scores_without_the_judged_fold_show_no_photos(demo):
     rewritten(demo, fold="train")
 
     assert score_sections.doubts(read_stages(demo)) is None
+
+
+def test_the_surest_answers_are_told_with_what_is_right_among_them(stages):
+    facts = score_sections.selective(stages)
+    text = page.render("selective.html", **facts)
+    card = ScoreCard.read(stages["evaluate"].artifact("scorecard.json"))
+
+    assert len(card.selective) == 10
+    assert f"{card.selective[-1].accuracy.n:,}" in text and "surest 10%" in text
+
+
+def test_a_card_from_before_has_no_surest_answers(demo):
+    rewritten(demo, selective=[])
+
+    assert score_sections.selective(read_stages(demo)) is None

@@ -5,6 +5,7 @@ import pytest
 
 from stocktake.errors import DataError
 from stocktake.schema.cards import (
+    Accepted,
     Baseline,
     Calibration,
     CountRow,
@@ -42,7 +43,20 @@ def card() -> ScoreCard:
         reliability={
             "after": [ReliabilityBin(low=0.4, high=0.6, confidence=0.5, accuracy=estimate())]
         },
+        selective=[
+            Accepted(share=1.0, least_confidence=0.2, accuracy=estimate(), within_one=estimate())
+        ],
     )
+
+
+def test_a_card_from_before_has_no_selective(tmp_path):
+    path = tmp_path / "scorecard.json"
+    card().write(path)
+    row = json.loads(path.read_text())
+    del row["selective"]
+    path.write_text(json.dumps(row))
+
+    assert ScoreCard.read(path).selective == []
 
 
 def calibration(**changes: object) -> Calibration:
