@@ -1,8 +1,7 @@
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
 import torch
+from drawn import Drawn
 
 from stocktake.errors import DataError
 from stocktake.imaging.preprocess import Preprocessing, normalise, prepare
@@ -18,23 +17,12 @@ IDS = [f"{i:03d}" for i in range(23)]
 FOLD = Fold(photo_ids=IDS, counts=np.arange(23, dtype=np.int64) % 4)
 
 
-class Source:
-    """Photos made on the spot; counts how often each was asked for."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-
-    def jpegs(self, photo_ids: Sequence[str]) -> list[bytes]:
-        self.asked += photo_ids
-        return [b"broken" if i == "bad" else squares(int(i) % 4, seed=int(i)) for i in photo_ids]
-
-
 def batches(
-    augment: str | None = None, *, source: Source | None = None, workers: int = 2, **options
+    augment: str | None = None, *, source: Drawn | None = None, workers: int = 2, **options
 ) -> Batches:
     settings = {"batch_size": 5, "is_shuffled": augment is not None, **options}
     return Batches(
-        Pixels(source or Source(), IDS, side_px=32),
+        Pixels(source or Drawn(), IDS, side_px=32),
         FOLD,
         Order(len(IDS), **settings),
         preprocessing=PREPROCESSING,
@@ -127,7 +115,7 @@ def test_an_epoch_can_be_entered_in_the_middle():
 
 
 def test_each_photo_is_decoded_once():
-    source = Source()
+    source = Drawn()
     loader = batches(source=source)
 
     assert same(list(loader.epoch(0)), list(loader.epoch(1)))
@@ -145,7 +133,7 @@ def test_augmentation_leaves_kept_pixels_alone():
 def test_a_broken_photo_ends_the_epoch_and_is_named():
     fold = Fold(photo_ids=["001", "bad"], counts=np.zeros(2, dtype=np.int64))
     loader = Batches(
-        Pixels(Source(), fold.photo_ids, side_px=32),
+        Pixels(Drawn(), fold.photo_ids, side_px=32),
         fold,
         Order(2, batch_size=2),
         preprocessing=PREPROCESSING,

@@ -1,14 +1,13 @@
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from drawn import Drawn
 from torch import nn
 
 from stocktake.errors import DataError
 from stocktake.imaging.preprocess import Preprocessing
-from stocktake.testing.samples import squares
 from stocktake.vision.augments import augments
 from stocktake.vision.batches import Batches
 from stocktake.vision.counter import Counter
@@ -24,16 +23,11 @@ PREPROCESSING = Preprocessing(side_px=32, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25,
 IDS = [f"{i:03d}" for i in range(64)]
 
 
-class Source:
-    def jpegs(self, photo_ids: Sequence[str]) -> list[bytes]:
-        return [squares(int(i) % 4, seed=int(i)) for i in photo_ids]
-
-
 def batches(
     ids: list[str], augment: str | None = None, *, counts: list[int] | None = None, size: int = 8
 ) -> Batches:
     return Batches(
-        Pixels(Source(), ids, side_px=32),
+        Pixels(Drawn(), ids, side_px=32),
         Fold(photo_ids=ids, counts=np.array(counts or [int(i) % 4 for i in ids])),
         Order(len(ids), batch_size=size, is_shuffled=augment is not None),
         preprocessing=PREPROCESSING,

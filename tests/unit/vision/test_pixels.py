@@ -1,7 +1,6 @@
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
+from drawn import Drawn
 
 from stocktake.errors import DataError
 from stocktake.imaging.preprocess import prepare
@@ -11,26 +10,15 @@ from stocktake.vision.pixels import Pixels
 IDS = [f"{i:03d}" for i in range(23)]
 
 
-class Source:
-    """Photos made on the spot; counts how often each was asked for."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-
-    def jpegs(self, photo_ids: Sequence[str]) -> list[bytes]:
-        self.asked += photo_ids
-        return [b"broken" if i == "bad" else squares(int(i) % 4, seed=int(i)) for i in photo_ids]
-
-
 def test_pixels_are_what_serving_prepares():
-    made = Pixels(Source(), IDS, side_px=24).take(["007", "002"])
+    made = Pixels(Drawn(), IDS, side_px=24).take(["007", "002"])
 
     assert np.array_equal(made[0], prepare(squares(3, seed=7), 24))
     assert np.array_equal(made[1], prepare(squares(2, seed=2), 24))
 
 
 def test_photos_that_fit_are_decoded_once():
-    source = Source()
+    source = Drawn()
     pixels = Pixels(source, IDS, side_px=32)
 
     assert np.array_equal(pixels.take(IDS), pixels.take(IDS))
@@ -38,7 +26,7 @@ def test_photos_that_fit_are_decoded_once():
 
 
 def test_what_is_taken_is_a_copy():
-    pixels = Pixels(Source(), IDS, side_px=32)
+    pixels = Pixels(Drawn(), IDS, side_px=32)
     before = pixels.take(IDS)
     pixels.take(IDS)[:] = 0
 
@@ -46,7 +34,7 @@ def test_what_is_taken_is_a_copy():
 
 
 def test_photos_beyond_the_budget_are_decoded_again_and_the_same():
-    source = Source()
+    source = Drawn()
     kept, fresh = (
         Pixels(source, IDS, side_px=32, cache_bytes=size) for size in (23 * 3 * 32 * 32, 70_000)
     )
@@ -58,7 +46,7 @@ def test_photos_beyond_the_budget_are_decoded_again_and_the_same():
 
 
 def test_a_broken_photo_is_named():
-    pixels = Pixels(Source(), ["001", "bad"], side_px=32)
+    pixels = Pixels(Drawn(), ["001", "bad"], side_px=32)
 
     with pytest.raises(DataError, match="photo bad: .*ingest the photos again"):
         pixels.take(["001", "bad"])
