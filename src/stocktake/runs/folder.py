@@ -120,6 +120,10 @@ class RunFolder:
             row = {"step": int(step), "name": name, "value": float(value), "time": now}
             journal.append(self._file("metrics.jsonl"), row)
 
+    def forget_metrics(self) -> None:
+        """Begin metrics.jsonl anew, for a stage that says once more what an attempt had said."""
+        self._file("metrics.jsonl").unlink(missing_ok=True)
+
     def log(self, message: str, **facts: Any) -> None:
         """Append what happened to log.jsonl."""
         self._say("info", message, facts)

@@ -1,7 +1,8 @@
 """Train: fit a counter on the train fold, keep the epoch with the best validation loss."""
 
 import hashlib
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -156,6 +157,9 @@ def train(
 ) -> TrainResult:
     """Fit a counter on the train fold and keep its best epoch.
 
+    Epochs that an earlier attempt in the same folder finished are not trained again; the result is
+    that of an undisturbed run.
+
     Raises:
         SettingsError: for unknown parts or options, or weights that cannot be had.
         DataError: if the split is of other photos, a fold is empty, or the loss is not finite.
@@ -166,12 +170,13 @@ def train(
     with world.borrowed(threads=settings.threads, seed=settings.seed):
         model = _model(settings, data.max_count, run)
         train_batches, val_batches = _batches(settings, data, model.backbone)
+        plan = _resumed(_plan(settings, model.counter), model, run)
         history = fitting.fit(
             model.counter,
-            _plan(settings, model.counter),
+            plan,
             train=train_batches,
             val=val_batches,
-            save=_saver(run.artifact("checkpoints"), settings, model),
+            save=_saver(run.artifact("checkpoints"), settings, model, plan.done),
             watchers=[_Reporter(run)],
         )
     best = min(history, key=lambda figures: figures.val_loss)
@@ -265,6 +270,24 @@ def _plan(settings: TrainSettings, counter: "Counter") -> "Plan":
     )
 
 
+def _resumed(plan: "Plan", model: _Model, run: RunFolder) -> "Plan":
+    """The plan with the epochs that an earlier attempt finished; their metrics are said again."""
+    from stocktake.vision import checkpoints
+    from stocktake.vision.fitting import Figures
+
+    run.forget_metrics()
+    past = checkpoints.resume(run.artifact("checkpoints"), model.counter)
+    if past is None:
+        return plan
+    plan.optimizer.load_state_dict(past["optimizer"])
+    done = [Figures(**row) for row in past["history"]]
+    reporter = _Reporter(run)
+    for figures in done:
+        reporter.epoch_end(figures)
+    run.log(f"going on after epoch {len(done)}", epochs_kept=len(done))
+    return replace(plan, done=done)
+
+
 def _batches(
     settings: TrainSettings, data: _Data, backbone: "Backbone"
 ) -> tuple["Batches", "Batches"]:
@@ -300,12 +323,15 @@ def _batches(
     return train, val
 
 
-def _saver(folder: Path, settings: TrainSettings, model: _Model) -> "Save":
+def _saver(
+    folder: Path, settings: TrainSettings, model: _Model, done: "Sequence[Figures]"
+) -> "Save":
     from stocktake.schema.checkpoints import Checkpoint
     from stocktake.vision.checkpoints import Keeper
     from stocktake.vision.counter import preprocessing_of
 
-    keeper = Keeper(folder)
+    best = min(done, key=lambda figures: figures.val_loss).epoch if done else None
+    keeper = Keeper(folder, best=best)
 
     def save(figures: "Figures", is_best: bool, trainer: dict[str, Any]) -> None:
         """Keep the epoch's checkpoint with what made it."""

@@ -1,5 +1,6 @@
 """Checkpoints: a counter on disk and back; each is written whole, last and best are kept."""
 
+import pickle
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,9 @@ from stocktake.vision.counter import Counter, make_backbone, make_counter
 TRAINER = "trainer.pt"
 """State of optimizer and loop, for going on; only the last checkpoint has it."""
 
+_BROKEN = (OSError, SafetensorError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError)
+"""What reading a damaged checkpoint raises."""
+
 best = schema.best
 describe = schema.read
 
@@ -25,14 +29,18 @@ class Keeper:
     """Writes checkpoints of one training run into a folder; keeps the last and the best.
 
     Args:
-        folder: becomes `epoch-0001/` and so on, and the text file `best`; what an earlier attempt
-            left there is removed.
+        folder: becomes `epoch-0001/` and so on, and the text file `best`.
+        best: epoch of an earlier attempt that goes on, the best so far; None begins anew, and what
+            was left there is removed.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, best: int | None = None) -> None:
         self.folder = folder
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        if best is None:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+        else:  # the attempt may have ended between the checkpoint and the pointer to it
+            _point(folder / schema.BEST, _named(best))
 
     def save(
         self,
@@ -50,7 +58,7 @@ class Keeper:
             trainer: plain data and tensors, for going on.
             is_best: moves the pointer `best` to this one.
         """
-        name = f"epoch-{about.epoch:04d}"
+        name = _named(about.epoch)
         rough = self.folder / f".{name}.part"
         shutil.rmtree(rough, ignore_errors=True)
         try:
@@ -79,6 +87,27 @@ class Keeper:
                 (folder / TRAINER).unlink(missing_ok=True)
 
 
+def resume(folder: Path, counter: Counter) -> dict[str, Any] | None:
+    """What the newest checkpoint in the folder kept for going on; the counter gets its weights.
+
+    Args:
+        folder: of a Keeper; it may be missing.
+        counter: made of the same parts; left as it is if the answer is None.
+
+    Returns:
+        The trainer's state, or None where there is no whole checkpoint to go on from.
+    """
+    for found in sorted(Path(folder).glob("epoch-*"), reverse=True):
+        try:
+            trainer = torch.load(found / TRAINER, map_location="cpu", weights_only=True)
+            counter.load_state_dict(load_file(found / schema.WEIGHTS))
+        except _BROKEN:
+            continue
+        if "history" in trainer:  # checkpoints from before have none
+            return dict(trainer)
+    return None
+
+
 def load(folder: Path) -> Counter:
     """The counter of a checkpoint, in evaluation mode.
 
@@ -96,6 +125,10 @@ def load(folder: Path) -> Counter:
         reason = str(err).strip().splitlines()[0]
         raise DataError(f"{file} cannot be loaded ({reason}); train again") from err
     return counter.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+
+
+def _named(epoch: int) -> str:
+    return f"epoch-{epoch:04d}"
 
 
 def _point(pointer: Path, name: str) -> None:

@@ -1,8 +1,8 @@
 """Fitting: the training loop, in view. Read `fit`; everything else here serves it."""
 
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -78,6 +78,8 @@ class Plan:
     """Largest norm of the whole gradient; 0 leaves it as it is."""
     seed: int = 0
     """Of dropout and stochastic depth; the batches have their own."""
+    done: Sequence[Figures] = ()
+    """Epochs of an earlier attempt; counter and optimizer are as the last of them left them."""
 
 
 Save = Callable[[Figures, bool, dict[str, Any]], None]
@@ -95,7 +97,8 @@ def fit(
 ) -> list[Figures]:
     """The figures of every epoch; the counter is left as the last epoch had it.
 
-    The same seed on the same machine with the same number of threads gives the same weights.
+    The same seed on the same machine with the same number of threads gives the same weights, also
+    where an earlier attempt had done some of the epochs: no epoch depends on how it was reached.
 
     Args:
         counter: photos (B, 3, S, S) -> log_probs (B, K).
@@ -110,12 +113,14 @@ def fit(
     """
     watch = _Watchers(watchers)
     steps = plan.epochs * len(train)
-    history: list[Figures] = []
-    best_loss, waited = math.inf, 0
+    history = list(plan.done)
     watch.start(counter, plan.optimizer, steps)
     try:
         with torch.random.fork_rng(devices=[]):
-            for epoch in range(1, plan.epochs + 1):
+            for epoch in range(len(history) + 1, plan.epochs + 1):
+                if plan.patience and waited(history) >= plan.patience:
+                    break
+
                 # train
                 torch.manual_seed(_mixed(plan.seed, epoch))
                 counter.train()
@@ -161,18 +166,21 @@ def fit(
                     photos_per_s=tally.photos / seconds,
                 )
 
-                # save, report, stop early
-                is_best = figures.val_loss < best_loss
-                best_loss, waited = min(best_loss, figures.val_loss), 0 if is_best else waited + 1
-                state = {"best_loss": best_loss, "waited": waited, "epoch": epoch, "step": step}
-                save(figures, is_best, {**state, "optimizer": plan.optimizer.state_dict()})
+                # save, report
+                is_best = all(figures.val_loss < before.val_loss for before in history)
                 history.append(figures)
+                past = {"history": [asdict(one) for one in history]}
+                save(figures, is_best, {**past, "optimizer": plan.optimizer.state_dict()})
                 watch.epoch_end(figures)
-                if plan.patience and waited >= plan.patience:
-                    break
     finally:
         watch.stop()
     return history
+
+
+def waited(history: Sequence[Figures]) -> int:
+    """Epochs since the best validation loss; of equals the first is the best."""
+    losses = [figures.val_loss for figures in history]
+    return len(losses) - 1 - losses.index(min(losses)) if losses else 0
 
 
 @torch.inference_mode()

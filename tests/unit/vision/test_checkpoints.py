@@ -28,9 +28,12 @@ ABOUT = Checkpoint(
 )
 
 
+TRAINER = {"history": [], "optimizer": {}}
+
+
 def save(keeper, epoch, *, is_best, seed=0):
     about = dataclasses.replace(ABOUT, epoch=epoch)
-    return keeper.save(a_counter(seed), about, trainer={"epoch": epoch}, is_best=is_best)
+    return keeper.save(a_counter(seed), about, trainer=TRAINER | {"epoch": epoch}, is_best=is_best)
 
 
 def names(folder):
@@ -96,3 +99,37 @@ def test_weights_of_another_model_are_refused(tmp_path):
 
     with pytest.raises(DataError, match="cannot be loaded"):
         checkpoints.load(folder)
+
+
+def test_the_newest_whole_checkpoint_is_gone_on_from(tmp_path):
+    keeper = checkpoints.Keeper(tmp_path / "c")
+    save(keeper, 1, is_best=True, seed=1)
+    save(keeper, 2, is_best=False, seed=2)
+    counter = a_counter(9)
+    trainer = checkpoints.resume(keeper.folder, counter)
+
+    assert trainer == TRAINER | {"epoch": 2}
+    state, wanted = counter.state_dict(), a_counter(2).state_dict()
+    assert all(torch.equal(state[key], wanted[key]) for key in wanted)
+
+
+@pytest.mark.parametrize("file", ["trainer.pt", "weights.safetensors"])
+def test_a_damaged_checkpoint_is_not_gone_on_from(tmp_path, file):
+    keeper = checkpoints.Keeper(tmp_path / "c")
+    folder = save(keeper, 1, is_best=True)
+    (folder / file).write_bytes(b"cut")
+
+    assert checkpoints.resume(keeper.folder, a_counter()) is None
+    assert checkpoints.resume(tmp_path / "nowhere", a_counter()) is None
+
+
+def test_a_keeper_that_goes_on_keeps_what_is_there_and_mends_the_pointer(tmp_path):
+    first = checkpoints.Keeper(tmp_path / "c")
+    save(first, 1, is_best=True)
+    save(first, 2, is_best=True)
+    (first.folder / "best").write_text("epoch-0001\n")  # killed before the pointer moved
+    again = checkpoints.Keeper(tmp_path / "c", best=2)
+
+    assert checkpoints.best(again.folder).name == "epoch-0002"
+    save(again, 3, is_best=False)
+    assert names(again.folder) == ["best", "epoch-0002", "epoch-0003"]

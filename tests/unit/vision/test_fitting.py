@@ -1,3 +1,4 @@
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -119,8 +120,8 @@ def test_each_epoch_is_saved_with_its_rank():
     for figures, is_best, trainer in saved:
         assert is_best == (figures.val_loss < best)
         best = min(best, figures.val_loss)
-        assert trainer["best_loss"] == best
         assert trainer["optimizer"]["state"]
+        assert [row["epoch"] for row in trainer["history"]] == list(range(1, figures.epoch + 1))
     assert history == [figures for figures, _, _ in saved]
 
 
@@ -209,3 +210,32 @@ def test_rates_follow_factor_and_scale():
         set_rates(optimizer, factor)
 
     assert np.allclose([g["lr"] for g in optimizer.param_groups], [0.05, 0.5])
+
+
+def test_epochs_done_before_are_not_trained_again():
+    model = counter()
+    whole, saved = run(model, plan(model, epochs=3))
+    again, more = run(model, dataclasses.replace(plan(model, epochs=3), done=whole))
+
+    assert again == whole and more == []
+
+
+def test_what_an_earlier_attempt_found_counts_for_rank_and_patience():
+    model = counter()
+    (first, *_), _ = run(model, plan(model, epochs=1, lr=0.0))
+    good = dataclasses.replace(first, val_loss=0.0)
+    history, saved = run(
+        model, dataclasses.replace(plan(model, epochs=50, lr=0.0, patience=3), done=[good])
+    )
+
+    assert [figures.epoch for figures in history] == [1, 2, 3, 4]
+    assert not any(is_best for _, is_best, _ in saved)
+
+
+def test_patience_that_is_over_already_trains_no_epoch():
+    model = counter()
+    (first, *_), _ = run(model, plan(model, epochs=1))
+    worse = [dataclasses.replace(first, epoch=i + 1, val_loss=float(i)) for i in range(3)]
+    done = dataclasses.replace(plan(model, epochs=50, patience=2), done=worse)
+
+    assert run(model, done)[0] == worse
