@@ -13,6 +13,7 @@ from stocktake.measure.calibration import fit_temperature, with_temperature
 from stocktake.measure.decoding import DECODINGS, decode
 from stocktake.measure.metrics import Statistic
 from stocktake.schema.cards import (
+    Accepted,
     Baseline,
     Calibration,
     CountRow,
@@ -128,14 +129,7 @@ def build(
             "before": reliability(fold.log_probs, fold.counts),
             "after": reliability(honest, fold.counts),
         },
-        selective=selective.curve(
-            honest,
-            said,
-            fold.counts,
-            fold.groups,
-            resamples=resampling.resamples,
-            seed=resampling.seed,
-        ),
+        selective=_selective(honest, said, fold, resampling),
     )
 
 
@@ -156,6 +150,11 @@ def reliability(
             )
         )
     return found
+
+
+def _selective(honest: Array, said: Array, fold: Fold, resampling: Resampling) -> list[Accepted]:
+    resamples, seed = resampling.resamples, resampling.seed
+    return selective.curve(honest, said, fold.counts, fold.groups, resamples=resamples, seed=seed)
 
 
 def _figures(
