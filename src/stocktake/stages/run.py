@@ -67,7 +67,12 @@ class Plan:
         )
 
     def _address_of(self, thing: str) -> str:
-        return self.inputs.get(thing) or str(self.path / table.giver(thing).name)
+        """Where a stage's input lies; a run may be given by its name, its folder or its stage's."""
+        stage, given = table.giver(thing).name, self.inputs.get(thing)
+        if not given:
+            return str(self.path / stage)
+        places = (Path(given), Path(given) / stage, self.path.parent / given / stage)
+        return str(next((place for place in places if RunFolder(place).exists()), places[0]))
 
     def _best(self) -> dict[str, Any]:
         """The [train] table in tune's best.toml; empty while tuning has not finished."""

@@ -114,3 +114,12 @@ def test_an_input_may_come_from_another_run(tmp_path):
     read = plan(tmp_path, "[split]\n", inputs={"photos": "elsewhere/ingest"})
 
     assert read.job(read.stages()[0]).inputs == {"photos": "elsewhere/ingest"}
+
+
+@pytest.mark.parametrize("given", ["other", "{runs}/other", "{runs}/other/ingest"])
+def test_an_input_is_taken_from_a_run_by_name_or_folder(tmp_path, given):
+    there = tmp_path / "runs" / "other" / "ingest"
+    RunFolder.begin(there, about={"stage": "ingest"}, settings={}).close("done")
+    read = plan(tmp_path, "[split]\n", inputs={"photos": given.format(runs=tmp_path / "runs")})
+
+    assert read.job(read.stages()[0]).inputs == {"photos": str(there)}
