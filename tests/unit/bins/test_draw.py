@@ -42,12 +42,15 @@ def test_the_longer_side_can_be_set(scenes):
 
 
 def test_a_small_photo_looks_like_the_large_one_shrunk(scenes):
+    """Threads and letters fall otherwise on the pixels, and large faces are painted coarser."""
+    apart = []
     for found in scenes[:8]:
         small = draw.photo(found, long_side_px=200)
         size = (small.shape[1], small.shape[0])
         shrunk = np.asarray(Image.fromarray(draw.photo(found)).resize(size, Image.Resampling.BOX))
+        apart.append(np.abs(small.astype(int) - shrunk).mean())
 
-        assert np.abs(small.astype(int) - shrunk).mean() < 13
+    assert np.mean(apart) < 11 and max(apart) < 18
 
 
 def test_the_same_scene_is_the_same_bytes(scenes):
