@@ -9,6 +9,8 @@ from pathlib import Path
 from random import Random
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from stocktake.runs.folder import RunFolder
 from stocktake.runs.job import Job
@@ -27,7 +29,7 @@ SETTINGS = {
     "seed": 3,
     "threads": 1,
 }
-CLOCKED = {"seconds", "wait_s", "photos_per_s"}
+CLOCKED = {"seconds", "wait_s", "photos_per_s", "took_s", "estimated_s", "peak_memory_gb"}
 
 
 @pytest.fixture(scope="module")
@@ -38,11 +40,13 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {"photos": str(photos.path), "split": str(split.path)}
 
 
-def start(inputs: dict[str, str], output: Path, **change: object) -> "subprocess.Popen[bytes]":
+def start(
+    inputs: dict[str, str], output: Path, *launcher: str, **change: object
+) -> "subprocess.Popen[bytes]":
     job = Job(stage="train", settings=SETTINGS | change, inputs=inputs, output=str(output))
     file = output.with_name(f"{output.name}.json")
     file.write_text(worker.to_json(job))
-    command = [sys.executable, "-m", "stocktake.stages.worker", str(file)]
+    command = [sys.executable, *launcher, "-m", "stocktake.stages.worker", str(file)]
     return subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"})
 
 
@@ -81,6 +85,44 @@ def test_a_training_killed_again_and_again_ends_as_an_undisturbed_one(inputs, tm
     assert kills >= 2
     assert what_came_of(output) == what_came_of(tmp_path / "calm")
     assert any("going on after epoch" in line["message"] for line in RunFolder(output).lines())
+
+
+def test_a_training_asked_to_stop_saves_the_step_and_says_so(inputs, tmp_path):
+    averaged = {"averaging": 0.9, "mixup": 0.3, "epochs": 60}
+    output, ends = tmp_path / "stopped", []
+    for _ in range(2):
+        process = start(inputs, output, **averaged)
+        before = steps_of(RunFolder(output))
+        while process.poll() is None and abs(steps_of(RunFolder(output)) - before) < 9:
+            time.sleep(0.005)
+        process.send_signal(signal.SIGTERM)
+        ends.append(process.wait())
+        assert RunFolder(output).status == "stopped"
+        assert list(output.glob("artifacts/checkpoints/step-*"))
+    assert ends == [worker.STOPPED, worker.STOPPED]
+    assert start(inputs, output, **averaged).wait() == 0
+    assert start(inputs, tmp_path / "calm", **averaged).wait() == 0
+
+    assert what_came_of(output) == what_came_of(tmp_path / "calm")
+    assert not list(output.glob("artifacts/checkpoints/step-*"))
+
+
+@pytest.mark.parametrize("averaging", [0.0, 0.9])
+def test_two_processes_train_what_one_does(inputs, tmp_path, averaging):
+    change = {"norms": "kept", "averaging": averaging, "epochs": 3}
+    change |= {"backbone": "test_efficientnet"}  # without dropout, which each process draws itself
+    assert start(inputs, tmp_path / "one", **change).wait() == 0
+    fellows = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+    assert start(inputs, tmp_path / "two", *fellows, **change).wait() == 0
+
+    one, two = RunFolder(tmp_path / "one"), RunFolder(tmp_path / "two")
+    name = f"epoch-{one.result()['best_epoch']:04d}/weights.safetensors"
+    states = [load_file(run.artifact("checkpoints") / name) for run in (one, two)]
+    for key, value in states[0].items():
+        assert torch.allclose(value, states[1][key], atol=1e-5), key
+    for mine, theirs in zip(one.metrics(), two.metrics(), strict=True):
+        assert mine["name"] == theirs["name"] and mine["step"] == theirs["step"]
+        assert mine["name"] in CLOCKED or abs(mine["value"] - theirs["value"]) < 1e-5
 
 
 def test_other_settings_begin_anew(inputs, tmp_path):

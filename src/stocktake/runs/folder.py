@@ -228,5 +228,31 @@ class RunFolder:
         }
 
 
+class Witness(RunFolder):
+    """A run as the fellow processes of its writer see it: they read what lies there, write nothing.
+
+    Several processes may carry out one stage together, as torchrun starts them; one of them writes.
+    """
+
+    def artifact(self, name: str) -> Path:
+        """Path of something in the run; nothing is made."""
+        return self.path / "artifacts" / name
+
+    def progress(self, done: int, total: int | None, what: str) -> None:
+        """Nothing is said."""
+
+    def metric(self, step: int, **values: float) -> None:
+        """Nothing is written."""
+
+    def forget_metrics(self) -> None:
+        """Nothing is forgotten."""
+
+    def log(self, message: str, **facts: Any) -> None:
+        """Nothing is written."""
+
+    def warn(self, message: str, **facts: Any) -> None:
+        """Nothing is written."""
+
+
 MANIFEST_FILES = 1000
 """Above this many files (a painted bucket) the manifest keeps one line with number and size."""

@@ -1,29 +1,42 @@
-"""Train: fit a counter on the train fold, keep the epoch with the best validation loss."""
+"""Train: fit a counter on the train fold, keep its best epoch."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from time import perf_counter
+from typing import Any
 
 from stocktake.errors import SettingsError
 from stocktake.parts import Part
 from stocktake.runs.folder import RunFolder
 
-if TYPE_CHECKING:
-    from torch import nn
-    from torch.optim import Optimizer
+PACE = ("workers", "save_every_s")
 
-    from stocktake.store.shards import PhotoShards
-    from stocktake.vision.backbones import Backbone
-    from stocktake.vision.batches import Batches
-    from stocktake.vision.counter import Counter
-    from stocktake.vision.fitting import Figures, Plan, Save
-    from stocktake.vision.rows import Fold
-
-
-PACE = ("workers",)
+LEAST = {
+    "epochs": 1,
+    "batch_size": 2,
+    "accumulate": 1,
+    "max_count": 0,
+    "frozen_stages": -1,
+    "clip_norm": 0,
+    "mixup": 0,
+    "prior_adjustment": 0,
+    "patience": 0,
+    "seed": 0,
+    "save_every_s": 0,
+    "threads": 0,
+    "workers": 0,
+    "cache_gb": 0,
+}
+"""The least that each number may be."""
+WORDS = {
+    "norms": ("batch", "kept"),
+    "better_by": ("val_loss", "val_accuracy", "epoch"),
+    "device": ("auto", "cpu", "cuda"),
+    "precision": ("auto", "float32", "bfloat16"),
+}
+"""What each word may be."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,16 +65,39 @@ class TrainSettings:
     """Photos per step, 2 or more."""
     max_count: int = 0
     """Largest count the model can say; 0 takes the largest in the train fold."""
+    accumulate: int = 1
+    """Parts in which a batch goes through the model, 1 or more: less memory, the same step."""
     backbone_lr_scale: float = 1.0
     """Backbone's share of the learning rate, above 0 to 1."""
+    layer_decay: float = 1.0
+    """Each stage of the backbone learns at this share of the next one's rate, above 0 to 1."""
     frozen_stages: int = 0
     """Leading stages of the backbone kept as they are (faster); -1 trains the head alone."""
+    norms: str = "batch"
+    """Batch norms by each "batch", or with the statistics "kept" that came with the weights: faster
+    on a CPU, and the same for one process and several."""
     clip_norm: float = 0.0
     """Largest norm of the gradient, 0 for any."""
+    mixup: float = 0.0
+    """Alpha of mixup, which blends photos and their counts in pairs; 0 for none."""
+    averaging: float = 0.0
+    """Decay of the average of the weights (EMA) that is judged and kept, under 1; 0 for none."""
+    prior_adjustment: float = 0.0
+    """Share of the training mix that is not learnt, 0 to 1; at 1 all counts weigh the same."""
+    better_by: str = "val_loss"
+    """What makes an epoch the best one: "val_loss", "val_accuracy", or "epoch" for the last."""
     patience: int = 0
-    """Epochs without a better validation loss before stopping; 0 never stops early."""
+    """Epochs without a better one before stopping; 0 never stops early."""
     seed: int = 0
     """Seed of first weights, order, augmentation and dropout."""
+    device: str = "auto"
+    """Where to compute: "cpu", "cuda", or "auto" for a GPU where there is one."""
+    precision: str = "auto"
+    """Of the products: "float32", "bfloat16", or "auto" for bfloat16 on a GPU that has it."""
+    compiled: bool = False
+    """Whether torch.compile makes the training step; a minute or more at the start."""
+    save_every_s: float = 300.0
+    """Seconds between checkpoints within an epoch; 0 keeps only the ends of epochs."""
     threads: int = 0
     """Threads for the arithmetic; 0 takes the number torch finds right."""
     workers: int = 0
@@ -70,26 +106,27 @@ class TrainSettings:
     """Memory for decoded photos in gigabytes; if they do not all fit, each epoch decodes again."""
 
     def __post_init__(self) -> None:
-        lowest = {"epochs": 1, "batch_size": 2, "max_count": 0, "patience": 0}
-        for name, least in {
-            **lowest,
-            "threads": 0,
-            "workers": 0,
-            "clip_norm": 0,
-            "cache_gb": 0,
-            "seed": 0,
-        }.items():
+        for name, least in LEAST.items():
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be {least} or more, got {getattr(self, name)}")
+        for name, words in WORDS.items():
+            if getattr(self, name) not in words:
+                known = ", ".join(f'"{word}"' for word in words)
+                raise ValueError(f'{name} must be one of {known}, got "{getattr(self, name)}"')
         if self.side_px != 0 and not 32 <= self.side_px <= 1024:
             raise ValueError(f"side_px must be 0 or between 32 and 1024, got {self.side_px}")
-        if not 0 < self.backbone_lr_scale <= 1:
-            raise ValueError(
-                f"backbone_lr_scale must be above 0 and at most 1, got {self.backbone_lr_scale};"
-                " frozen_stages = -1 trains the head alone"
-            )
-        if self.frozen_stages < -1:
-            raise ValueError(f"frozen_stages must be -1 or more, got {self.frozen_stages}")
+        for name, what in (
+            ("backbone_lr_scale", "frozen_stages = -1 trains the head alone"),
+            ("layer_decay", "1 is the same rate for all"),
+        ):
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(
+                    f"{name} must be above 0 and at most 1, got {getattr(self, name)}; {what}"
+                )
+        if not 0 <= self.averaging < 1:
+            raise ValueError(f"averaging must be 0 or more and under 1, got {self.averaging}")
+        if self.prior_adjustment > 1:
+            raise ValueError(f"prior_adjustment must be 0 to 1, got {self.prior_adjustment}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,6 +157,16 @@ class TrainResult:
     """Photos of the train fold left out because their count is above max_count."""
     missing_counts: list[int]
     """Counts within 0..max_count of which the train fold has no photo."""
+    device: str
+    """What the arithmetic was done on."""
+    precision: str
+    """Precision of the products."""
+    peak_memory_gb: float
+    """Largest memory of the process, gigabytes."""
+    estimated_s: float
+    """What the last attempt was estimated to take before its first epoch, seconds."""
+    took_s: float
+    """What it took, seconds."""
 
 
 def outside(settings: TrainSettings) -> str:
@@ -145,11 +192,9 @@ def check(settings: TrainSettings) -> None:
     Raises:
         SettingsError: for an unknown part or option, with the nearest name.
     """
-    from stocktake.vision.augments import augments
+    from stocktake.stages import trainer
 
-    counter, _ = _untrained(settings, settings.max_count or 1)
-    _plan(settings, counter)
-    augments.make(settings.augment)
+    trainer.look_up(settings)
 
 
 def train(
@@ -164,22 +209,26 @@ def train(
         SettingsError: for unknown parts or options, or weights that cannot be had.
         DataError: if the split is of other photos, a fold is empty, or the loss is not finite.
     """
-    from stocktake.vision import fitting, world
+    from stocktake.stages import trainer
+    from stocktake.vision import estimate as estimates
+    from stocktake.vision import fitting
 
-    data = _data(photos, split, settings, run)
-    with world.borrowed(threads=settings.threads, seed=settings.seed):
-        model = _model(settings, data.max_count, run)
-        train_batches, val_batches = _batches(settings, data, model.backbone)
-        plan = _resumed(_plan(settings, model.counter), model, run)
+    data = trainer.data_of(photos, split, settings, run)
+    with trainer.begun(settings, data, run) as ready, trainer.stopping() as should_stop:
+        foreseen = estimates.of(ready.counter, ready.plan, train=ready.train, val=ready.val)
+        run.log(f"about {said(foreseen.seconds)} to go", **asdict(foreseen))
+        began = perf_counter()
         history = fitting.fit(
-            model.counter,
-            plan,
-            train=train_batches,
-            val=val_batches,
-            save=_saver(run.artifact("checkpoints"), settings, model, plan.done),
-            watchers=[_Reporter(run)],
+            ready.counter,
+            replace(ready.plan, should_stop=should_stop),
+            train=ready.train,
+            val=ready.val,
+            save=trainer.Saver(run.artifact("checkpoints"), settings, ready),
+            watchers=[trainer.Reporter(run)],
         )
-    best = min(history, key=lambda figures: figures.val_loss)
+        took_s = perf_counter() - began
+    run.log(f"took {said(took_s)}, {said(foreseen.seconds)} were foreseen")
+    best = fitting.best_of(history, settings.better_by)
     counts = data.train.tally()
     return TrainResult(
         best_epoch=best.epoch,
@@ -187,190 +236,52 @@ def train(
         val_accuracy=best.val_accuracy,
         epochs=len(history),
         photos_per_s=median(figures.photos_per_s for figures in history),
-        parameters=sum(p.numel() for p in model.counter.parameters()),
-        weights_source=model.source,
+        parameters=sum(p.numel() for p in ready.counter.parameters()),
+        weights_source=ready.source,
         max_count=data.max_count,
-        side_px=model.backbone.side_px,
+        side_px=ready.backbone.side_px,
         train_counts=counts,
         train_left_out=data.left_out,
         missing_counts=[c for c in range(data.max_count + 1) if str(c) not in counts],
+        device=ready.plan.world.device.type,
+        precision="bfloat16" if ready.plan.world.is_bfloat16 else "float32",
+        peak_memory_gb=estimates.peak_memory_gb(),
+        estimated_s=foreseen.seconds,
+        took_s=took_s,
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Data:
-    shards: "PhotoShards"
-    train: "Fold"
-    val: "Fold"
-    max_count: int
-    left_out: int
+def estimate(
+    *, photos: RunFolder, split: RunFolder, settings: TrainSettings, run: RunFolder
+) -> dict[str, Any]:
+    """How long training will take on this machine and what it needs, from a few steps of it.
+
+    Args:
+        photos: as for `train`.
+        split: as for `train`.
+        settings: as for `train`.
+        run: the folder that training would write; an attempt in it is taken into account, and
+            nothing is written.
+    """
+    from stocktake.stages import trainer
+    from stocktake.vision import estimate as estimates
+
+    data = trainer.data_of(photos, split, settings, None)
+    with trainer.begun(settings, data, None, past=run) as ready:
+        found = estimates.of(ready.counter, ready.plan, train=ready.train, val=ready.val)
+    return {
+        "time": said(found.seconds),
+        "photos": len(data.train.photo_ids),
+        "epochs_left": ready.plan.epochs - len(ready.plan.done),
+        **asdict(found),
+        "device": ready.plan.world.device.type,
+        "threads": ready.threads,
+    }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Model:
-    counter: "Counter"
-    backbone: "Backbone"
-    source: str
-    max_count: int
-
-
-def _data(photos: RunFolder, split: RunFolder, settings: TrainSettings, run: RunFolder) -> _Data:
-    from stocktake.schema import splits
-    from stocktake.store.shards import PhotoShards
-    from stocktake.store.tables import read_table
-    from stocktake.vision import rows
-
-    shards = PhotoShards.open(photos.artifact("photos"))
-    table = read_table(split.artifact("split.parquet"), format=splits.FORMAT)
-    rows.check_same_photos(shards.photo_ids, table)
-    listed, val = rows.fold(table, "train"), rows.fold(table, "val")
-    max_count = settings.max_count or max(int(listed.counts.max()), 1)
-    train = rows.within(listed, max_count)
-    left_out = len(listed.photo_ids) - len(train.photo_ids)
-    if left_out:
-        run.warn(f"{left_out} photos of the train fold have a count above {max_count}: left out")
-    return _Data(shards=shards, train=train, val=val, max_count=max_count, left_out=left_out)
-
-
-def _model(settings: TrainSettings, max_count: int, run: RunFolder) -> _Model:
-    from stocktake.vision import weights
-
-    counter, backbone = _untrained(settings, max_count)
-    source = weights.fill(backbone, settings.weights)
-    run.log("the backbone starts from these weights", source=source)
-    return _Model(counter=counter, backbone=backbone, source=source, max_count=max_count)
-
-
-def _untrained(settings: TrainSettings, max_count: int) -> tuple["Counter", "Backbone"]:
-    """The counter with random weights, frozen as set; and the backbone in it."""
-    from stocktake.vision import counter as counters
-
-    backbone = counters.make_backbone(settings.backbone, side_px=settings.side_px)
-    counter = counters.make_counter(backbone, settings.head, max_count=max_count)
-    counter.freeze(counters.frozen_names(backbone, stages=settings.frozen_stages))
-    return counter, backbone
-
-
-def _plan(settings: TrainSettings, counter: "Counter") -> "Plan":
-    from stocktake.vision.counter import parameter_groups
-    from stocktake.vision.fitting import Plan
-    from stocktake.vision.losses import losses
-    from stocktake.vision.optimizers import optimizers
-    from stocktake.vision.schedules import schedules
-
-    groups = parameter_groups(counter, backbone_lr_scale=settings.backbone_lr_scale)
-    return Plan(
-        loss=losses.make(settings.loss),
-        optimizer=optimizers.make(settings.optimizer, groups=groups),
-        schedule=schedules.make(settings.schedule),
-        epochs=settings.epochs,
-        patience=settings.patience,
-        clip_norm=settings.clip_norm,
-        seed=settings.seed,
-    )
-
-
-def _resumed(plan: "Plan", model: _Model, run: RunFolder) -> "Plan":
-    """The plan with the epochs that an earlier attempt finished; their metrics are said again."""
-    from stocktake.vision import checkpoints
-    from stocktake.vision.fitting import Figures
-
-    run.forget_metrics()
-    past = checkpoints.resume(run.artifact("checkpoints"), model.counter)
-    if past is None:
-        return plan
-    plan.optimizer.load_state_dict(past["optimizer"])
-    done = [Figures(**row) for row in past["history"]]
-    reporter = _Reporter(run)
-    for figures in done:
-        reporter.epoch_end(figures)
-    run.log(f"going on after epoch {len(done)}", epochs_kept=len(done))
-    return replace(plan, done=done)
-
-
-def _batches(
-    settings: TrainSettings, data: _Data, backbone: "Backbone"
-) -> tuple["Batches", "Batches"]:
-    from stocktake.vision.augments import augments
-    from stocktake.vision.batches import Batches
-    from stocktake.vision.counter import preprocessing_of
-    from stocktake.vision.order import Order
-    from stocktake.vision.pixels import Pixels
-
-    pixels = Pixels(
-        data.shards,
-        [*data.train.photo_ids, *data.val.photo_ids],
-        side_px=backbone.side_px,
-        cache_bytes=int(settings.cache_gb * 1e9),
-    )
-    augment = augments.make(settings.augment)
-    train, val = (
-        Batches(
-            pixels,
-            fold,
-            Order(
-                len(fold.photo_ids),
-                batch_size=settings.batch_size,
-                seed=settings.seed,
-                is_shuffled=fold is data.train,
-            ),
-            preprocessing=preprocessing_of(backbone),
-            augment=change,
-            workers=settings.workers,
-        )
-        for fold, change in ((data.train, augment), (data.val, None))
-    )
-    return train, val
-
-
-def _saver(
-    folder: Path, settings: TrainSettings, model: _Model, done: "Sequence[Figures]"
-) -> "Save":
-    from stocktake.schema.checkpoints import Checkpoint
-    from stocktake.vision.checkpoints import Keeper
-    from stocktake.vision.counter import preprocessing_of
-
-    best = min(done, key=lambda figures: figures.val_loss).epoch if done else None
-    keeper = Keeper(folder, best=best)
-
-    def save(figures: "Figures", is_best: bool, trainer: dict[str, Any]) -> None:
-        """Keep the epoch's checkpoint with what made it."""
-        about = Checkpoint(
-            epoch=figures.epoch,
-            step=figures.step,
-            backbone=settings.backbone,
-            head=settings.head,
-            max_count=model.max_count,
-            preprocessing=preprocessing_of(model.backbone).to_dict(),
-            weights_source=model.source,
-            metrics={"val_loss": figures.val_loss, "val_accuracy": figures.val_accuracy},
-            seed=settings.seed,
-        )
-        keeper.save(model.counter, about, trainer=trainer, is_best=is_best)
-
-    return save
-
-
-class _Reporter:
-    """Watcher that tells the run folder."""
-
-    def __init__(self, run: RunFolder) -> None:
-        self._run = run
-        self._steps = 0
-
-    def start(self, counter: "nn.Module", optimizer: "Optimizer", steps: int) -> None:
-        self._steps = steps
-
-    def phase(self, step: int, name: str) -> None:
-        return
-
-    def step_end(self, step: int, loss: float) -> None:
-        self._run.progress(step + 1, self._steps, "steps")
-
-    def epoch_end(self, figures: "Figures") -> None:
-        values = asdict(figures)
-        epoch, _ = values.pop("epoch"), values.pop("step")
-        self._run.metric(epoch, **values)
-
-    def stop(self) -> None:
-        return
+def said(seconds: float) -> str:
+    """A time as people say it: 40 s, 12 min, 3 h 20 min."""
+    minutes = round(seconds / 60)
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

@@ -25,7 +25,7 @@ import msgspec
 from stocktake.errors import RunError, SettingsError, StocktakeError, from_os, not_installed
 from stocktake.runs import fingerprint, machine
 from stocktake.runs import settings as reader
-from stocktake.runs.folder import RunFolder
+from stocktake.runs.folder import RunFolder, Witness
 from stocktake.runs.job import Job
 from stocktake.stages import table
 
@@ -119,6 +119,8 @@ def run_job(
     ready = prepare(job, context=context)
     if ready.is_done():
         return RunFolder.open(ready.path)
+    if is_witness():
+        return _witness(ready)
     ready.path.parent.mkdir(parents=True, exist_ok=True)
     with _only_writer(ready.path):
         _clear_the_way(ready)
@@ -127,6 +129,21 @@ def run_job(
         )
         run.listener = listener
         return _carry_out(ready, run, extra or {})
+
+
+def is_witness() -> bool:
+    """Whether torchrun started this process beside another one that writes the run."""
+    return int(os.environ.get("RANK", "0")) > 0
+
+
+def _witness(ready: Prepared) -> RunFolder:
+    """Work on the run beside the process that writes it."""
+    run = Witness(ready.path)
+    try:
+        ready.stage.load().function(**ready.inputs, settings=ready.settings, run=run)
+    except Exception as err:
+        raise _as_ours(err, ready.stage.name) from err
+    return run
 
 
 def _carry_out(ready: Prepared, run: RunFolder, extra: Mapping[str, Any]) -> RunFolder:

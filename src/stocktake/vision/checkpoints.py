@@ -29,17 +29,18 @@ class Keeper:
     """Writes checkpoints of one training run into a folder; keeps the last and the best.
 
     Args:
-        folder: becomes `epoch-0001/` and so on, and the text file `best`.
-        best: epoch of an earlier attempt that goes on, the best so far; None begins anew, and what
-            was left there is removed.
+        folder: becomes `epoch-0001/` and so on, `step-00000042/` in the middle of an epoch, and
+            the text file `best`.
+        goes_on: whether an earlier attempt goes on; else what was left there is removed.
+        best: the best epoch of the earlier attempt, None if it finished none.
     """
 
-    def __init__(self, folder: Path, *, best: int | None = None) -> None:
+    def __init__(self, folder: Path, *, goes_on: bool = False, best: int | None = None) -> None:
         self.folder = folder
-        if best is None:
+        if not goes_on:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
-        else:  # the attempt may have ended between the checkpoint and the pointer to it
+        elif best is not None:  # the attempt may have ended between checkpoint and pointer
             _point(folder / schema.BEST, _named(best))
 
     def save(
@@ -59,6 +60,26 @@ class Keeper:
             is_best: moves the pointer `best` to this one.
         """
         name = _named(about.epoch)
+        self._write(name, counter, about, trainer)
+        if is_best:
+            _point(self.folder / schema.BEST, name)
+        self._tidy(last=name)
+        return self.folder / name
+
+    def save_midway(
+        self, counter: Counter, about: Checkpoint, *, trainer: Mapping[str, Any]
+    ) -> Path:
+        """The folder of a checkpoint in the middle of an epoch; good for going on, and no more."""
+        name = f"step-{about.step:08d}"
+        self._write(name, counter, about, trainer)
+        for folder in self.folder.glob("step-*"):
+            if folder.name != name:
+                shutil.rmtree(folder)
+        return self.folder / name
+
+    def _write(
+        self, name: str, counter: Counter, about: Checkpoint, trainer: Mapping[str, Any]
+    ) -> None:
         rough = self.folder / f".{name}.part"
         shutil.rmtree(rough, ignore_errors=True)
         try:
@@ -72,14 +93,12 @@ class Keeper:
         except BaseException:  # Ctrl-C and a full disk too
             shutil.rmtree(rough, ignore_errors=True)
             raise
-        if is_best:
-            _point(self.folder / schema.BEST, name)
-        self._tidy(last=name)
-        return self.folder / name
 
     def _tidy(self, *, last: str) -> None:
         pointer = self.folder / schema.BEST
         kept = {last, pointer.read_text().strip() if pointer.exists() else last}
+        for folder in self.folder.glob("step-*"):
+            shutil.rmtree(folder)
         for folder in self.folder.glob("epoch-*"):
             if folder.name not in kept:
                 shutil.rmtree(folder)
@@ -97,15 +116,24 @@ def resume(folder: Path, counter: Counter) -> dict[str, Any] | None:
     Returns:
         The trainer's state, or None where there is no whole checkpoint to go on from.
     """
-    for found in sorted(Path(folder).glob("epoch-*"), reverse=True):
+    found = [*Path(folder).glob("epoch-*"), *Path(folder).glob("step-*")]
+    for one in sorted(found, key=_step_of, reverse=True):
         try:
-            trainer = torch.load(found / TRAINER, map_location="cpu", weights_only=True)
-            counter.load_state_dict(load_file(found / schema.WEIGHTS))
+            trainer = torch.load(one / TRAINER, map_location="cpu", weights_only=True)
+            if "history" not in trainer:  # checkpoints from before have none
+                continue
+            counter.load_state_dict(trainer.pop("own", None) or load_file(one / schema.WEIGHTS))
         except _BROKEN:
             continue
-        if "history" in trainer:  # checkpoints from before have none
-            return dict(trainer)
+        return dict(trainer)
     return None
+
+
+def _step_of(folder: Path) -> int:
+    try:
+        return describe(folder).step
+    except DataError:
+        return -1
 
 
 def load(folder: Path) -> Counter:

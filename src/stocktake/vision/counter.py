@@ -1,6 +1,6 @@
 """Counter: a backbone and a head; photos (B, 3, S, S) -> log-probabilities over counts (B, K)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -9,6 +9,7 @@ from torch import nn
 from stocktake.errors import SettingsError, nearest
 from stocktake.imaging.preprocess import Preprocessing
 from stocktake.parts import Spec
+from stocktake.vision import norms
 from stocktake.vision.backbones import Backbone, backbones
 from stocktake.vision.heads import heads
 
@@ -16,10 +17,11 @@ from stocktake.vision.heads import heads
 class Counter(nn.Module):
     """The whole model; its parameters are named `backbone.*` and `head.*`."""
 
-    def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
+    def __init__(self, backbone: nn.Module, head: nn.Module, *, max_count: int = 0) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = head
+        self.max_count = max_count
         self._frozen: list[nn.Module] = []
 
     def forward(self, photos: torch.Tensor) -> torch.Tensor:
@@ -34,6 +36,11 @@ class Counter(nn.Module):
             module = self.backbone.get_submodule(owner)
             module.get_parameter(last).requires_grad_(False)
             self._frozen.append(module)
+        self.train(self.training)
+
+    def keep_norms(self) -> None:
+        """Keep the statistics of the backbone's batch norms; see `norms`."""
+        self._frozen += norms.kept(self.backbone)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> "Counter":
@@ -91,7 +98,7 @@ def make_counter(backbone: Backbone, head: Spec, *, max_count: int) -> Counter:
         SettingsError: for an unknown head or option.
     """
     made = heads.make(head, features=backbone.features, max_count=max_count)
-    return Counter(backbone.module, made)
+    return Counter(backbone.module, made, max_count=max_count)
 
 
 def preprocessing_of(backbone: Backbone) -> Preprocessing:
@@ -99,21 +106,42 @@ def preprocessing_of(backbone: Backbone) -> Preprocessing:
     return Preprocessing(side_px=backbone.side_px, mean=backbone.mean, std=backbone.std)
 
 
-def parameter_groups(counter: Counter, *, backbone_lr_scale: float) -> list[dict[str, Any]]:
-    """Parameters for an optimizer: backbone and head apart, norms and biases without decay.
+def parameter_groups(
+    counter: Counter,
+    *,
+    backbone_lr_scale: float,
+    layer_decay: float = 1.0,
+    stages: Sequence[Sequence[str]] = (),
+) -> list[dict[str, Any]]:
+    """Parameters for an optimizer, norms and biases without decay; frozen ones are left out.
 
-    Each group has `lr_scale`, its share of the learning rate; frozen parameters are left out.
+    Each group has `lr_scale`, its share of the learning rate: 1 for the head, `backbone_lr_scale`
+    for the backbone's last stage, and for each stage before it `layer_decay` times that of the next
+    (layer-wise rates, as in Clark et al. 2020, "ELECTRA").
+
+    Args:
+        counter: backbone and head.
+        backbone_lr_scale: above 0 to 1.
+        layer_decay: above 0 to 1.
+        stages: names of the backbone's parameters by stage, the first one first.
     """
-    groups: list[dict[str, Any]] = []
-    for module, scale in ((counter.backbone, backbone_lr_scale), (counter.head, 1.0)):
-        learning = [p for p in module.parameters() if p.requires_grad]
-        matrices = [p for p in learning if p.ndim > 1]
-        vectors = [p for p in learning if p.ndim <= 1]
-        if matrices:
-            groups.append({"params": matrices, "lr_scale": scale})
-        if vectors:
-            groups.append({"params": vectors, "lr_scale": scale, "weight_decay": 0.0})
-    return groups
+    depth = {name: place for place, names in enumerate(stages) for name in names}
+    last = max(len(stages) - 1, 0)
+    found: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, parameter in counter.backbone.named_parameters():
+        scale = backbone_lr_scale * layer_decay ** (last - depth.get(name, last))
+        found.setdefault((scale, parameter.ndim > 1), []).append(parameter)
+    groups = [(*kind, parameters) for kind, parameters in found.items()]
+    for is_matrix in (True, False):
+        ours = [p for p in counter.head.parameters() if (p.ndim > 1) == is_matrix]
+        groups.append((1.0, is_matrix, ours))
+    made: list[dict[str, Any]] = []
+    for scale, is_matrix, parameters in groups:
+        learning = [p for p in parameters if p.requires_grad]
+        if learning:
+            decay = {} if is_matrix else {"weight_decay": 0.0}
+            made.append({"params": learning, "lr_scale": scale, **decay})
+    return made
 
 
 def _nearest(name: str, known: list[str]) -> str:

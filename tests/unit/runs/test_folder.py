@@ -4,7 +4,7 @@ import json
 import pytest
 
 from stocktake.errors import RunError
-from stocktake.runs.folder import RunFolder
+from stocktake.runs.folder import RunFolder, Witness
 
 
 def begun(path, **about):
@@ -103,3 +103,20 @@ def test_runs_set_aside_are_numbered_and_the_last_one_is_the_one_before(tmp_path
     assert sorted(p.name for p in tmp_path.glob("probe.1?")) == ["probe.10", "probe.11", "probe.12"]
     before = run.before()
     assert before is not None and before.info()["words"] == 11
+
+
+def test_a_witness_reads_the_run_and_writes_nothing(tmp_path):
+    run = RunFolder.begin(tmp_path / "train", about={"stage": "train"}, settings={})
+    run.metric(1, loss=0.5)
+    files = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    witness = Witness(run.path)
+    witness.metric(2, loss=0.4)
+    witness.forget_metrics()
+    witness.log("something")
+    witness.warn("something else")
+    witness.progress(1, 2, "steps")
+
+    assert witness.artifact("made/not") == run.path / "artifacts" / "made" / "not"
+    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == files
+    assert not (run.path / "artifacts" / "made").exists()
+    assert witness.metrics() == run.metrics()

@@ -32,7 +32,7 @@ TRAINER = {"history": [], "optimizer": {}}
 
 
 def save(keeper, epoch, *, is_best, seed=0):
-    about = dataclasses.replace(ABOUT, epoch=epoch)
+    about = dataclasses.replace(ABOUT, epoch=epoch, step=10 * epoch)
     return keeper.save(a_counter(seed), about, trainer=TRAINER | {"epoch": epoch}, is_best=is_best)
 
 
@@ -48,6 +48,7 @@ def test_a_counter_comes_back_as_it_was(tmp_path):
     assert not loaded.training
     assert torch.allclose(loaded(photos), original(photos), atol=1e-6)
     assert checkpoints.describe(folder) == ABOUT
+    assert loaded.max_count == 4
     assert checkpoints.best(tmp_path / "c") == folder
 
 
@@ -128,8 +129,48 @@ def test_a_keeper_that_goes_on_keeps_what_is_there_and_mends_the_pointer(tmp_pat
     save(first, 1, is_best=True)
     save(first, 2, is_best=True)
     (first.folder / "best").write_text("epoch-0001\n")  # killed before the pointer moved
-    again = checkpoints.Keeper(tmp_path / "c", best=2)
+    again = checkpoints.Keeper(tmp_path / "c", goes_on=True, best=2)
 
     assert checkpoints.best(again.folder).name == "epoch-0002"
     save(again, 3, is_best=False)
     assert names(again.folder) == ["best", "epoch-0002", "epoch-0003"]
+
+
+def midway(keeper, step, *, seed):
+    about = dataclasses.replace(ABOUT, epoch=1, step=step)
+    return keeper.save_midway(a_counter(seed), about, trainer=TRAINER | {"step": step})
+
+
+def test_the_middle_of_an_epoch_is_gone_on_from_until_the_epoch_is_over(tmp_path):
+    keeper = checkpoints.Keeper(tmp_path / "c")
+    save(keeper, 1, is_best=True, seed=1)
+    midway(keeper, 13, seed=2)
+    midway(keeper, 17, seed=3)
+    assert names(keeper.folder) == ["best", "epoch-0001", "step-00000017"]
+
+    counter = a_counter(9)
+    assert checkpoints.resume(keeper.folder, counter) == TRAINER | {"step": 17}
+    state, wanted = counter.state_dict(), a_counter(3).state_dict()
+    assert all(torch.equal(state[key], wanted[key]) for key in wanted)
+    assert checkpoints.best(keeper.folder).name == "epoch-0001"
+
+    save(keeper, 2, is_best=False)
+    assert names(keeper.folder) == ["best", "epoch-0001", "epoch-0002"]
+
+
+def test_a_keeper_goes_on_before_the_first_epoch_is_over(tmp_path):
+    midway(checkpoints.Keeper(tmp_path / "c"), 3, seed=2)
+    checkpoints.Keeper(tmp_path / "c", goes_on=True)
+
+    assert names(tmp_path / "c") == ["step-00000003"]
+
+
+def test_weights_that_were_averaged_are_gone_on_from_as_they_were_themselves(tmp_path):
+    keeper = checkpoints.Keeper(tmp_path / "c")
+    own = a_counter(5).state_dict()
+    keeper.save(a_counter(1), ABOUT, trainer=TRAINER | {"own": own}, is_best=True)
+    counter = a_counter(9)
+    checkpoints.resume(keeper.folder, counter)
+
+    state = counter.state_dict()
+    assert all(torch.equal(state[key], own[key]) for key in own)

@@ -1,58 +1,19 @@
+import copy
 import dataclasses
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from drawn import Drawn
+from small import IDS, batches, counter, plan
 from torch import nn
 
 from stocktake.errors import DataError
-from stocktake.imaging.preprocess import Preprocessing
-from stocktake.vision.augments import augments
-from stocktake.vision.batches import Batches
+from stocktake.vision.averaging import Averaged
 from stocktake.vision.counter import Counter
-from stocktake.vision.fitting import Figures, Plan, assess, fit, set_rates
+from stocktake.vision.fitting import Figures, Midway, Plan, assess, best_of, fit
 from stocktake.vision.heads import heads
 from stocktake.vision.losses import losses
-from stocktake.vision.order import Order
-from stocktake.vision.pixels import Pixels
-from stocktake.vision.rows import Fold
-from stocktake.vision.schedules import schedules
-
-PREPROCESSING = Preprocessing(side_px=32, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
-IDS = [f"{i:03d}" for i in range(64)]
-
-
-def batches(
-    ids: list[str], augment: str | None = None, *, counts: list[int] | None = None, size: int = 8
-) -> Batches:
-    return Batches(
-        Pixels(Drawn(), ids, side_px=32),
-        Fold(photo_ids=ids, counts=np.array(counts or [int(i) % 4 for i in ids])),
-        Order(len(ids), batch_size=size, is_shuffled=augment is not None),
-        preprocessing=PREPROCESSING,
-        augment=augments.make(augment) if augment else None,
-    )
-
-
-def counter(max_count: int = 3) -> Counter:
-    """One layer that can see how bright a photo is."""
-    torch.manual_seed(0)
-    backbone = nn.Sequential(
-        nn.Conv2d(3, 8, 4, 4), nn.ReLU(), nn.Dropout(0.1), nn.AdaptiveAvgPool2d(1), nn.Flatten()
-    )
-    return Counter(backbone, heads.make("softmax", features=8, max_count=max_count))
-
-
-def plan(model: nn.Module, *, epochs: int = 2, lr: float = 0.02, **options: Any) -> Plan:
-    return Plan(
-        loss=losses.make("cross-entropy"),
-        optimizer=torch.optim.Adam(model.parameters(), lr=lr),
-        schedule=schedules.make("constant"),
-        epochs=epochs,
-        **options,
-    )
 
 
 class Diary:
@@ -77,11 +38,32 @@ class Diary:
         self.seen.append(("stop",))
 
 
+class Kept:
+    """Keeps what training would write, in memory."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        self.epochs: list[Any] = []
+        self.midways: list[Any] = []
+
+    def epoch(self, figures: Figures, is_best: bool, trainer: dict[str, Any]) -> None:
+        self.epochs.append((figures, is_best, copy.deepcopy(trainer)))
+        self.weights = copy.deepcopy(self.model.state_dict())
+
+    def midway(self, epochs: int, step: int, trainer: dict[str, Any]) -> None:
+        weights = copy.deepcopy(self.model.state_dict())
+        self.midways.append((epochs, step, copy.deepcopy(trainer), weights))
+
+
 def run(model: nn.Module, how: Plan, **options: Any) -> tuple[list[Figures], list[Any]]:
-    saved: list[Any] = []
+    kept = options.pop("kept", Kept(model))
     options = {"train": batches(IDS[:48], "standard"), "val": batches(IDS[48:]), **options}
-    history = fit(model, how, save=lambda *what: saved.append(what), **options)
-    return history, saved
+    history = fit(model, how, save=kept, **options)
+    return history, kept.epochs
+
+
+def flat(model: nn.Module) -> torch.Tensor:
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
 
 
 def test_training_learns_the_task():
@@ -201,17 +183,6 @@ def test_a_count_the_model_cannot_say_is_wrong_but_no_loss():
     assert np.isclose(more.accuracy, plain.accuracy * 8 / 10)
 
 
-def test_rates_follow_factor_and_scale():
-    weight = nn.Parameter(torch.zeros(1))
-    other = nn.Parameter(torch.zeros(1))
-    groups = [{"params": [weight], "lr_scale": 0.1}, {"params": [other]}]
-    optimizer = torch.optim.SGD(groups, lr=2.0)
-    for factor in (0.5, 0.25):
-        set_rates(optimizer, factor)
-
-    assert np.allclose([g["lr"] for g in optimizer.param_groups], [0.05, 0.5])
-
-
 def test_epochs_done_before_are_not_trained_again():
     model = counter()
     whole, saved = run(model, plan(model, epochs=3))
@@ -239,3 +210,99 @@ def test_patience_that_is_over_already_trains_no_epoch():
     done = dataclasses.replace(plan(model, epochs=50, patience=2), done=worse)
 
     assert run(model, done)[0] == worse
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.9])
+@pytest.mark.parametrize("steps", [1, 4, 6, 7, 13])
+def test_training_stopped_after_any_step_goes_on_as_if_nothing_had_been(decay, steps):
+    def planned(model, **more):
+        averaged = Averaged(model, decay=decay) if decay else None
+        return plan(model, epochs=3, averaged=averaged, clip_norm=1.0, **more)
+
+    calm = counter()
+    whole, _ = run(calm, planned(calm))
+
+    model = counter()
+    kept, asked = Kept(model), iter([False] * (steps - 1) + [True])
+    with pytest.raises(KeyboardInterrupt):
+        run(model, planned(model, should_stop=lambda: next(asked)), kept=kept)
+    ((epochs, step, trainer, weights),) = kept.midways
+    assert step == steps and epochs == (steps - 1) // 6
+
+    again = counter()
+    again.load_state_dict(weights)
+    done = [Figures(**row) for row in trainer["history"]]
+    resumed = planned(again, done=done, midway=Midway(**trainer["midway"]))
+    resumed.optimizer.load_state_dict(trainer["optimizer"])
+    if resumed.averaged:
+        resumed.averaged.restore(trainer["averaged"])
+    history, _ = run(again, resumed)
+
+    assert torch.equal(flat(again), flat(calm))
+    clocks = {"seconds": 0.0, "wait_s": 0.0, "photos_per_s": 0.0}
+    assert [dataclasses.replace(one, **clocks) for one in history] == [
+        dataclasses.replace(one, **clocks) for one in whole
+    ]
+
+
+def test_checkpoints_within_an_epoch_come_as_often_as_asked():
+    model = counter()
+    kept = Kept(model)
+    run(model, plan(model, epochs=1, save_every_s=1e-9), kept=kept)
+    assert [step for _, step, _, _ in kept.midways] == [1, 2, 3, 4, 5, 6]
+
+    kept = Kept(model)
+    run(model, plan(model, epochs=1, save_every_s=1e9), kept=kept)
+    assert kept.midways == []
+
+
+def test_a_batch_in_parts_is_the_same_step():
+    made = []
+    for parts in (1, 2, 3, 8):
+        torch.manual_seed(0)
+        model = Counter(
+            nn.Sequential(nn.Conv2d(3, 8, 4, 4), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+            heads.make("softmax", features=8, max_count=3),
+        )
+        run(model, plan(model, epochs=1, accumulate=parts))
+        made.append(flat(model))
+
+    assert all(torch.allclose(one, made[0], atol=1e-5) for one in made)
+
+
+def test_the_average_is_what_is_judged_and_kept():
+    model = counter()
+    kept = Kept(model)
+    averaged = Averaged(model, decay=0.9)
+    history, _ = run(model, plan(model, epochs=1, averaged=averaged), kept=kept)
+    own = {name: value.clone() for name, value in model.state_dict().items()}
+    key = next(name for name in own if name.startswith("head."))
+
+    assert not torch.equal(kept.weights[key], own[key])
+    assert torch.equal(kept.epochs[0][2]["own"][key], own[key])
+    model.load_state_dict(kept.weights)
+    judged = assess(model, losses.make("cross-entropy"), batches(IDS[48:]))
+    assert np.isclose(judged.loss, history[0].val_loss, atol=1e-6)
+
+
+def test_mixup_changes_what_is_learnt_and_follows_the_seed():
+    made = []
+    for mixup, seed in ((0.0, 1), (0.4, 1), (0.4, 1), (0.4, 2)):
+        model = counter()
+        run(model, plan(model, epochs=1, mixup=mixup, seed=seed))
+        made.append(flat(model))
+
+    assert torch.equal(made[1], made[2])
+    assert not torch.equal(made[0], made[1]) and not torch.equal(made[2], made[3])
+
+
+def test_the_best_epoch_is_best_by_what_was_asked():
+    model = counter()
+    (first, *_), _ = run(model, plan(model, epochs=1))
+    rows = [
+        dataclasses.replace(first, epoch=epoch, val_loss=loss, val_accuracy=accuracy)
+        for epoch, loss, accuracy in ((1, 1.2, 0.3), (2, 1.0, 0.4), (3, 1.1, 0.5), (4, 1.1, 0.5))
+    ]
+
+    found = [best_of(rows, how).epoch for how in ("val_loss", "val_accuracy", "epoch")]
+    assert found == [2, 3, 4]
