@@ -21,6 +21,7 @@ OPTIONS |= {
     for stage in table.STAGES
     if stage.name != "serve"
 }
+OPTIONS["train"] |= {"--estimate"}
 
 
 def commands(group: click.Group = main, path: str = "") -> dict[str, click.Command]:

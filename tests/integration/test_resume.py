@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from stocktake.runs.folder import RunFolder
-from stocktake.runs.job import Job
+from stocktake.runs.job import Job, Resources
 from stocktake.stages import worker
 from stocktake.testing import samples
 
@@ -43,7 +43,14 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def start(
     inputs: dict[str, str], output: Path, *launcher: str, **change: object
 ) -> "subprocess.Popen[bytes]":
-    job = Job(stage="train", settings=SETTINGS | change, inputs=inputs, output=str(output))
+    settings = SETTINGS | change
+    job = Job(
+        stage="train",
+        settings=settings,
+        inputs=inputs,
+        output=str(output),
+        resources=Resources(processes=settings.get("processes", 1)),
+    )
     file = output.with_name(f"{output.name}.json")
     file.write_text(worker.to_json(job))
     command = [sys.executable, *launcher, "-m", "stocktake.stages.worker", str(file)]
@@ -107,15 +114,11 @@ def test_a_training_asked_to_stop_saves_the_step_and_says_so(inputs, tmp_path):
     assert not list(output.glob("artifacts/checkpoints/step-*"))
 
 
-@pytest.mark.parametrize("averaging", [0.0, 0.9])
-def test_two_processes_train_what_one_does(inputs, tmp_path, averaging):
-    change = {"norms": "kept", "averaging": averaging, "epochs": 3}
-    change |= {"backbone": "test_efficientnet"}  # without dropout, which each process draws itself
-    assert start(inputs, tmp_path / "one", **change).wait() == 0
-    fellows = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
-    assert start(inputs, tmp_path / "two", *fellows, **change).wait() == 0
+PLAIN = {"backbone": "test_efficientnet", "norms": "kept", "averaging": 0.9, "epochs": 3}
+"""Without dropout, which each process draws for itself."""
 
-    one, two = RunFolder(tmp_path / "one"), RunFolder(tmp_path / "two")
+
+def assert_alike(one: RunFolder, two: RunFolder) -> None:
     name = f"epoch-{one.result()['best_epoch']:04d}/weights.safetensors"
     states = [load_file(run.artifact("checkpoints") / name) for run in (one, two)]
     for key, value in states[0].items():
@@ -123,6 +126,30 @@ def test_two_processes_train_what_one_does(inputs, tmp_path, averaging):
     for mine, theirs in zip(one.metrics(), two.metrics(), strict=True):
         assert mine["name"] == theirs["name"] and mine["step"] == theirs["step"]
         assert mine["name"] in CLOCKED or abs(mine["value"] - theirs["value"]) < 1e-5
+
+
+def test_two_processes_train_what_one_does(inputs, tmp_path):
+    assert start(inputs, tmp_path / "one", **PLAIN).wait() == 0
+    fellows = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+    assert start(inputs, tmp_path / "two", *fellows, **PLAIN).wait() == 0
+
+    assert_alike(RunFolder(tmp_path / "one"), RunFolder(tmp_path / "two"))
+
+
+def test_a_worker_starts_its_fellows_and_stops_them_in_order(inputs, tmp_path):
+    change = PLAIN | {"epochs": 12, "processes": 2}
+    output = tmp_path / "two"
+    process = start(inputs, output, **change)
+    while process.poll() is None and steps_of(RunFolder(output)) < 20:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait() == worker.STOPPED
+    assert RunFolder(output).status == "stopped"
+    assert list(output.glob("artifacts/checkpoints/step-*"))
+    assert start(inputs, output, **change).wait() == 0
+    assert start(inputs, tmp_path / "calm", **change).wait() == 0
+
+    assert_alike(RunFolder(tmp_path / "calm"), RunFolder(output))
 
 
 def test_other_settings_begin_anew(inputs, tmp_path):

@@ -8,6 +8,7 @@ import click
 
 from stocktake.errors import SettingsError, nearest
 from stocktake.runs.job import Engine
+from stocktake.stages import recipes
 from stocktake.stages.run import Plan, read_plan
 
 USUAL = Path("stocktake.toml")
@@ -17,7 +18,7 @@ Command: TypeAlias = Callable[..., Any]
 
 
 def file_argument(function: Command) -> Command:
-    """The settings file; left out, stocktake.toml in the current folder, else defaults."""
+    """The settings file, or a recipe's name; left out, stocktake.toml here, else defaults."""
     return click.argument("file", required=False, type=click.Path(path_type=Path))(function)
 
 
@@ -45,6 +46,12 @@ def json_option(function: Command) -> Command:
     return click.option("--json", "as_json", is_flag=True, help=text)(function)
 
 
+def estimate_option(function: Command) -> Command:
+    """--estimate."""
+    text = "Only measure here how long it will take and what it needs; nothing is made."
+    return click.option("--estimate", "is_estimate", is_flag=True, help=text)(function)
+
+
 def plan_from(
     file: Path | None,
     sets: tuple[str, ...],
@@ -52,8 +59,8 @@ def plan_from(
     name: str = "",
     inputs: dict[str, str] | None = None,
 ) -> Plan:
-    """The plan of the named file, of stocktake.toml here, or of defaults and --set alone."""
-    path = file or (USUAL if USUAL.exists() else None)
+    """The plan of the named file or recipe, of stocktake.toml here, or of defaults and --set."""
+    path = recipes.file_of(file) if file else (USUAL if USUAL.exists() else None)
     return read_plan(path, sets=sets, name=name, inputs=inputs or {})
 
 

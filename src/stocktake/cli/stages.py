@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from stocktake.cli import options
+from stocktake.stages import recipes
 from stocktake.stages import run as driver
 from stocktake.stages.table import Stage, giver
 
@@ -19,6 +20,7 @@ def command_of(stage: Stage) -> click.Command:
         name: str,
         engine: str,
         as_json: bool,
+        is_estimate: bool = False,
         **inputs: str | None,
     ) -> None:
         """Make the stage and print its result."""
@@ -26,6 +28,10 @@ def command_of(stage: Stage) -> click.Command:
 
         given = {thing: address for thing, address in inputs.items() if address}
         plan = options.plan_from(file, sets, name=name, inputs=given)
+        if is_estimate:
+            found = driver.estimate(plan, stage)
+            (show.print_json if as_json else show.print_facts)(found)
+            return
         watch = show.ProgressWatch()
         try:
             made = driver.make(plan, stage, options.engine_named(engine), watch=watch)
@@ -38,6 +44,8 @@ def command_of(stage: Stage) -> click.Command:
     shared = (options.json_option, options.on_option, options.name_option, options.set_option)
     for decorate in shared:
         function = decorate(function)
+    if stage.has_estimate:
+        function = options.estimate_option(function)
     for thing in reversed(stage.takes):
         text = f"Take {thing} from this {giver(thing).name} run instead of this run's own."
         function = click.option(f"--{thing}", metavar="RUN", help=text)(function)
@@ -48,6 +56,7 @@ def command_of(stage: Stage) -> click.Command:
 def _help(stage: Stage) -> str:
     takes = f"Takes {', '.join(stage.takes)}." if stage.takes else "Starts a run."
     return (
-        f"{stage.about} {takes}\n\nFILE is a settings file; without one, stocktake.toml here,"
-        f" else defaults. `stocktake settings show {stage.name}` lists the settings."
+        f"{stage.about} {takes}\n\nFILE is a settings file, or the name of a recipe"
+        f" ({', '.join(recipes.names())}); without one, stocktake.toml here, else defaults."
+        f" `stocktake settings show {stage.name}` lists the settings."
     )

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 from stocktake.errors import SettingsError, by_name, nearest
 from stocktake.runs import settings as reader
 from stocktake.runs.folder import RunFolder
-from stocktake.runs.job import Engine, Job
+from stocktake.runs.job import Engine, Job, Resources
 from stocktake.stages import table, worker
 
 POLL_S = 0.1
@@ -58,11 +58,13 @@ class Plan:
     def job(self, stage: table.Stage) -> Job:
         """The job that makes this stage of the run."""
         inputs = {thing: self._address_of(thing) for thing in stage.takes}
+        settings = self.table_of(stage.name)
         return Job(
             stage=stage.name,
-            settings=self.table_of(stage.name),
+            settings=settings,
             inputs=inputs,
             output=str(self.path / stage.name),
+            resources=Resources(processes=int(settings.get("processes", 1))),
             plugins=self.plugins,
         )
 
@@ -197,6 +199,24 @@ def make(
         _send(job, engine, watch=watch)
     watch("done", stage.name, run)
     return RunFolder.open(job.output)
+
+
+def estimate(plan: Plan, stage: table.Stage) -> dict[str, Any]:
+    """What it will take to make one stage of the run, measured here; nothing is written.
+
+    Raises:
+        SettingsError: if the stage cannot say.
+        StocktakeError: for settings or inputs that it refuses.
+    """
+    job = plan.job(stage)
+    measured = stage.load().estimate
+    if measured is None:
+        raise SettingsError(f"{stage.name} cannot be estimated")
+    ready = worker.prepare(job)
+    run = RunFolder(ready.path)
+    if run.exists() and run.fingerprint != ready.fingerprint:  # it would be moved aside
+        run = RunFolder(ready.path.with_name(f".{ready.path.name}.new"))
+    return dict(measured(**ready.inputs, settings=ready.settings, run=run))
 
 
 def _drive(job: Job, engine: Engine, *, context: Any, watch: Watch) -> None:

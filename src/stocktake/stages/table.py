@@ -1,6 +1,6 @@
 """The way of the data, from photos in a bucket to counts over HTTP."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -45,6 +45,8 @@ class Parts:
     check_place: Callable[[Any, Path], None] | None
     lacks: Callable[[Any, RunFolder], bool] | None
     pace: tuple[str, ...]
+    estimate: Callable[..., Mapping[str, Any]] | None = None
+    """Says what making the stage will take, from a short measurement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,8 @@ class Stage:
     about: str
     version: int = 1
     is_driver: bool = False
+    has_estimate: bool = False
+    """Whether its file has `estimate`; said here, so that help need not import it."""
 
     def load(self) -> Parts:
         """The stage's file, imported: settings, function, and what else it has of `Parts`."""
@@ -69,6 +73,7 @@ class Stage:
             check_place=getattr(module, "check_place", None),
             lacks=getattr(module, "lacks", None),
             pace=getattr(module, "PACE", ()),
+            estimate=getattr(module, "estimate", None),
         )
 
 
@@ -80,7 +85,7 @@ STAGES = (
     Stage("explore", ("photos",), "facts", "Say what the data is like.", version=2),
     Stage("split", ("photos",), "split", "Give every photo a fold; siblings stay together.", 2),
     Stage("tune", DATA, "study", "Search for better training settings.", is_driver=True),
-    Stage("train", DATA, "checkpoint", "Fit a counter."),
+    Stage("train", DATA, "checkpoint", "Fit a counter.", 2, has_estimate=True),
     Stage("score", (*DATA, "checkpoint"), "scores", "Log-probabilities of every count, per photo."),
     Stage("evaluate", ("scores",), "calibration", "Scorecard with intervals; calibration."),
     Stage("export", ("checkpoint", "calibration"), "bundle", "ONNX bundle, ready to serve."),

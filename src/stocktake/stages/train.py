@@ -17,6 +17,7 @@ LEAST = {
     "epochs": 1,
     "batch_size": 2,
     "accumulate": 1,
+    "processes": 1,
     "max_count": 0,
     "frozen_stages": -1,
     "clip_norm": 0,
@@ -90,6 +91,8 @@ class TrainSettings:
     """Epochs without a better one before stopping; 0 never stops early."""
     seed: int = 0
     """Seed of first weights, order, augmentation and dropout."""
+    processes: int = 1
+    """Processes that share each batch, 1 or more: one for each GPU."""
     device: str = "auto"
     """Where to compute: "cpu", "cuda", or "auto" for a GPU where there is one."""
     precision: str = "auto"

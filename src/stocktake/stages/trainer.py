@@ -108,8 +108,6 @@ def begun(
     Raises:
         SettingsError: for unknown parts or options, weights or a device that cannot be had.
     """
-    import torch
-
     from stocktake.vision import weights, world
 
     with (
@@ -124,7 +122,7 @@ def begun(
             run.log("the backbone starts from these weights", source=source)
         if settings.norms == "kept":
             counter.keep_norms()
-        counter.to(here.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        here.place(counter)
         plan = _resumed(_plan(settings, counter, backbone, here, data.train), counter, run, past)
         train, val = _batches(settings, data, backbone, here)
         yield Ready(
@@ -135,7 +133,7 @@ def begun(
             plan=plan,
             train=train,
             val=val,
-            threads=torch.get_num_threads(),
+            threads=here.threads,
         )
 
 

@@ -9,7 +9,9 @@ import fcntl
 import json
 import os
 import signal
+import subprocess
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -22,7 +24,14 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from stocktake.errors import RunError, SettingsError, StocktakeError, from_os, not_installed
+from stocktake.errors import (
+    RunError,
+    SettingsError,
+    StocktakeError,
+    by_name,
+    from_os,
+    not_installed,
+)
 from stocktake.runs import fingerprint, machine
 from stocktake.runs import settings as reader
 from stocktake.runs.folder import RunFolder, Witness
@@ -274,13 +283,51 @@ def main(arguments: list[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _interrupt)
     try:
-        run_job(msgspec.json.decode(_read(arguments[0]), type=Job))
+        job = msgspec.json.decode(_read(arguments[0]), type=Job)
+        if job.resources.processes > 1 and "RANK" not in os.environ:
+            return _together(job)
+        run_job(job)
     except KeyboardInterrupt:
         return STOPPED
     except StocktakeError as err:
         print(f"error: {err}", file=sys.stderr)
         return err.exit_code
     return 0
+
+
+def _together(job: Job) -> int:
+    """Run the job in several processes by torchrun, and end as they do."""
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        file.write(to_json(job))
+        file.flush()
+        threads = max(machine.cores() // job.resources.processes, 1)
+        launcher = ["-m", "torch.distributed.run", "--standalone"]
+        launcher += ["--nproc-per-node", str(job.resources.processes)]
+        process = subprocess.Popen(
+            [sys.executable, *launcher, "-m", "stocktake.stages.worker", file.name],
+            env={"OMP_NUM_THREADS": str(threads), **os.environ},
+            process_group=0,
+        )
+        try:
+            process.wait()
+        except KeyboardInterrupt:
+            process.terminate()
+            process.wait()
+    return _code_of(RunFolder(Path(job.output)))
+
+
+def _code_of(run: RunFolder) -> int:
+    """The exit code that belongs to how the run ended."""
+    status = run.status if run.exists() else "missing"
+    if status == "done":
+        return 0
+    if status == "stopped":
+        return STOPPED
+    if status == "failed":
+        error = run.info()["error"]
+        print(f"error: {error['message']}", file=sys.stderr)
+        return by_name(error["kind"], error["message"]).exit_code
+    return StocktakeError.exit_code
 
 
 HELD = "--held"

@@ -40,6 +40,16 @@ class World:
         )
         return made
 
+    @property
+    def threads(self) -> int:
+        """Threads for the arithmetic on the CPU."""
+        return torch.get_num_threads()
+
+    def place(self, counter: nn.Module) -> None:
+        """Put the counter on the device, its weights as convolutions like them: channels last."""
+        counter.to(self.device)
+        counter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
     def moved(self, tensor: torch.Tensor) -> torch.Tensor:
         """The tensor on the device; a copy is under way where the device allows."""
         return tensor.to(self.device, non_blocking=True)

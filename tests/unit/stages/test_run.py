@@ -123,3 +123,35 @@ def test_an_input_is_taken_from_a_run_by_name_or_folder(tmp_path, given):
     read = plan(tmp_path, "[split]\n", inputs={"photos": given.format(runs=tmp_path / "runs")})
 
     assert read.job(read.stages()[0]).inputs == {"photos": str(there)}
+
+
+def test_a_stage_can_say_what_it_will_take_and_writes_nothing(tmp_path, monkeypatch):
+    module = sys.modules["stocktake.stages.probe"]
+    said = []
+    measured = lambda *, settings, run: said.append(run.path) or {"seconds": settings.words}  # noqa: E731
+    monkeypatch.setattr(module, "estimate", measured, raising=False)
+    read = plan(tmp_path, "[probe]\nwords = 7\n")
+    (stage,) = read.stages()
+
+    assert driver.estimate(read, stage) == {"seconds": 7}
+    assert said == [read.path / "probe"] and not read.path.exists()
+    list(
+        driver.run(
+            plan(tmp_path, "[probe]\nwords = 1\n"), LocalEngine(in_process=True), watch=Heard()
+        )
+    )
+    driver.estimate(read, stage)
+    assert not said[-1].exists(), "what other settings made is no beginning"
+
+
+def test_a_stage_that_cannot_say_what_it_takes_says_so(tmp_path):
+    read = plan(tmp_path, "[probe]\nwords = 7\n")
+
+    with pytest.raises(SettingsError, match="probe cannot be estimated"):
+        driver.estimate(read, *read.stages())
+
+
+def test_processes_are_what_the_job_asks_a_machine_for(tmp_path):
+    read = plan(tmp_path, "[train]\nprocesses = 4\n[split]\n")
+
+    assert [read.job(stage).resources.processes for stage in read.stages()] == [1, 4]
