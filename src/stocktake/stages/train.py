@@ -32,7 +32,7 @@ LEAST = {
 }
 """The least that each number may be."""
 WORDS = {
-    "norms": ("batch", "kept"),
+    "norms": ("batch", "kept", "adapted"),
     "better_by": ("val_loss", "val_accuracy", "epoch"),
     "device": ("auto", "cpu", "cuda"),
     "precision": ("auto", "float32", "bfloat16"),
@@ -75,8 +75,9 @@ class TrainSettings:
     frozen_stages: int = 0
     """Leading stages of the backbone kept as they are (faster); -1 trains the head alone."""
     norms: str = "batch"
-    """Batch norms by each "batch", or with the statistics "kept" that came with the weights: faster
-    on a CPU, and the same for one process and several."""
+    """Batch norms by each "batch", with the statistics that came with the weights ("kept"), or with
+    those of the train fold ("adapted"): the latter two are faster, and alike for any number of
+    processes."""
     clip_norm: float = 0.0
     """Largest norm of the gradient, 0 for any."""
     mixup: float = 0.0

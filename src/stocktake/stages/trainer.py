@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from stocktake.vision.fitting import Figures, Plan
     from stocktake.vision.rows import Fold
     from stocktake.vision.world import World
+
+
+LOOKS, LOOK_BATCH = 16, 64
+"""Batches, and photos in each, that the statistics of norms are adapted to."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,7 +113,7 @@ def begun(
     Raises:
         SettingsError: for unknown parts or options, weights or a device that cannot be had.
     """
-    from stocktake.vision import weights, world
+    from stocktake.vision import norms, weights, world
 
     with (
         world.borrowed(threads=settings.threads, seed=settings.seed),
@@ -120,11 +125,14 @@ def begun(
         source = weights.fill(backbone, settings.weights)
         if run:
             run.log("the backbone starts from these weights", source=source)
-        if settings.norms == "kept":
-            counter.keep_norms()
         here.place(counter)
+        train, val, plain = _batches(settings, data, backbone, here)
+        if settings.norms == "adapted":
+            looks = islice(plain.epoch(1), LOOKS)
+            norms.adapt(counter.backbone, (here.moved(batch.photos) for batch in looks))
+        if settings.norms != "batch":
+            counter.keep_norms()
         plan = _resumed(_plan(settings, counter, backbone, here, data.train), counter, run, past)
-        train, val = _batches(settings, data, backbone, here)
         yield Ready(
             counter=counter,
             backbone=backbone,
@@ -253,7 +261,8 @@ def _resumed(
 
 def _batches(
     settings: "TrainSettings", data: Data, backbone: "Backbone", here: "World"
-) -> tuple["Batches", "Batches"]:
+) -> tuple["Batches", "Batches", "Batches"]:
+    """What to learn from, what to judge by, and the train fold as it is, alike for all processes."""
     from stocktake.vision.augments import augments
     from stocktake.vision.batches import Batches
     from stocktake.vision.counter import preprocessing_of
@@ -267,24 +276,29 @@ def _batches(
         cache_bytes=int(settings.cache_gb * 1e9),
     )
     augment = augments.make(settings.augment)
-    train, val = (
+    here_only = (here.rank, here.ranks)
+    train, val, plain = (
         Batches(
             pixels,
             fold,
             Order(
                 len(fold.photo_ids),
-                batch_size=settings.batch_size,
+                batch_size=size,
                 seed=settings.seed,
                 is_shuffled=fold is data.train,
-                share=(here.rank, here.ranks),
+                share=share,
             ),
             preprocessing=preprocessing_of(backbone),
             augment=change,
             workers=settings.workers,
         )
-        for fold, change in ((data.train, augment), (data.val, None))
+        for fold, size, share, change in (
+            (data.train, settings.batch_size, here_only, augment),
+            (data.val, settings.batch_size, here_only, None),
+            (data.train, LOOK_BATCH, (0, 1), None),
+        )
     )
-    return train, val
+    return train, val, plain
 
 
 class Saver:

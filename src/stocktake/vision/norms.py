@@ -8,7 +8,7 @@ processes train as one does.
 """
 
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -55,6 +55,33 @@ def kept(backbone: nn.Module) -> list[nn.Module]:
     for module, flag in was_training.items():
         module.training = flag
     return norms
+
+
+@torch.no_grad()
+def adapt(backbone: nn.Module, photos: Iterable[torch.Tensor]) -> None:
+    """Set the statistics of the batch norms to those of these photos, before they are kept.
+
+    AdaBN, Li et al. 2016, "Revisiting batch normalization for practical domain adaptation": bins
+    are lit and filled unlike the photos that the weights come from.
+
+    Args:
+        backbone: photos (B, 3, S, S) -> features; left in the mode it was in.
+        photos: normalised, batch by batch.
+    """
+    norms = [module for module in backbone.modules() if isinstance(module, nn.BatchNorm2d)]
+    was_training = {module: module.training for module in backbone.modules()}
+    momenta = [norm.momentum for norm in norms]
+    backbone.eval()  # dropout stays out of it
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the plain mean over all batches
+        norm.training = True
+    for batch in photos:
+        backbone(batch)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    for module, flag in was_training.items():
+        module.training = flag
 
 
 def _features(backbone: nn.Module, looks: torch.Tensor) -> torch.Tensor | None:

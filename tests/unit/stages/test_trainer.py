@@ -127,3 +127,17 @@ def test_a_middle_of_an_epoch_is_gone_on_from(data, tmp_path: Path):
         assert all(torch.equal(now[key], kept[key]) for key in kept)
     assert any("going on after epoch 0 and 2 steps" in row["message"] for row in run.lines())
     assert checkpoints.resume(tmp_path / "nowhere", ready.counter) is None
+
+
+def test_adapted_norms_start_from_the_train_fold_and_stay(data):
+    found = {}
+    for norms in ("batch", "kept", "adapted"):
+        with trainer.begun(settings(norms=norms), data, None) as ready:
+            ready.counter.train()
+            key = next(k for k in ready.counter.state_dict() if k.endswith("running_mean"))
+            before = ready.counter.state_dict()[key].clone()
+            ready.counter(next(iter(ready.val.epoch(0))).photos)
+            found[norms] = before, bool(torch.equal(ready.counter.state_dict()[key], before))
+
+    assert [stays for _, stays in found.values()] == [False, True, True]
+    assert float(found["kept"][0].abs().sum()) == 0 < float(found["adapted"][0].abs().sum())

@@ -88,3 +88,16 @@ def test_an_answer_does_not_hang_on_the_rest_of_the_batch():
     counter.train()
 
     assert torch.allclose(counter(PHOTOS)[:1], counter(PHOTOS[:1]), atol=1e-5)
+
+
+def test_adapted_statistics_are_those_of_the_photos():
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.5))
+    batches = [torch.rand(8, 3, 16, 16) * 2 + i for i in range(3)]
+    norms.adapt(module, batches)
+    maps = torch.stack([module[0](batch) for batch in batches])  # (3, 8, 4, 14, 14)
+
+    assert torch.allclose(module[1].running_mean, maps.mean(dim=(0, 1, 3, 4)), atol=1e-5)
+    wanted = torch.stack([m.transpose(0, 1).flatten(1).var(dim=1) for m in maps]).mean(dim=0)
+    assert torch.allclose(module[1].running_var, wanted, rtol=1e-4)
+    assert module.training and module[1].momentum == 0.1
