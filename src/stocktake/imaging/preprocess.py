@@ -47,6 +47,11 @@ class Preprocessing:
         return made
 
 
+VIEWS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
+"""Ways to look at a photo: the axes of planes (..., S, S) turned round. As it is, mirrored,
+upside down, both: a bin holds as many things whichever way it is looked at."""
+
+
 def prepare(photo: bytes, side_px: int) -> NDArray[np.uint8]:
     """The photo decoded and squashed to a square, uint8 (S, S, 3), S = side_px.
 

@@ -43,8 +43,8 @@ class Bundle:
     """Where the first weights came from: a package, a hub, a file, or "random"."""
     model_sha256: str
     """Hash of model.onnx, hex."""
-    flips: bool = False
-    """Whether an answer looks at the mirrored photo too, as the calibrated scores did."""
+    views: int = 1
+    """Ways an answer looks at the photo, as the calibrated scores did; see imaging.preprocess."""
     data: str = ""
     """What the model was trained on."""
     licence: str = ""

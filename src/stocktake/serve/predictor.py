@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stocktake.errors import DataError
-from stocktake.imaging.preprocess import Preprocessing, normalise, prepare
+from stocktake.imaging.preprocess import VIEWS, Preprocessing, normalise, prepare
 from stocktake.measure.calibration import with_temperature
 from stocktake.measure.conformal import intervals
 from stocktake.schema import bundles
@@ -85,10 +85,13 @@ class Predictor:
         """The model's own log-probabilities (B, K), before the temperature, of prepared photos."""
         planes = normalise(photos, self._preprocessing)  # (B, 3, S, S)
         made = self._run(planes)
-        if self.bundle.flips:
-            both = (made + self._run(np.ascontiguousarray(planes[..., ::-1]))) / 2
-            made = (both - np.logaddexp.reduce(both, axis=1, keepdims=True)).astype(np.float32)
-        return made
+        if self.bundle.views == 1:
+            return made
+        looks = [made]
+        for axes in VIEWS[1 : self.bundle.views]:
+            looks.append(self._run(np.ascontiguousarray(np.flip(planes, axes))))
+        mean = np.mean(looks, axis=0)
+        return (mean - np.logaddexp.reduce(mean, axis=1, keepdims=True)).astype(np.float32)
 
     def self_test(self) -> float:
         """Largest gap between the bundle's expected probabilities and today's answer.

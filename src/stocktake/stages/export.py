@@ -121,9 +121,8 @@ def compare(
     from stocktake.vision.inference import log_probs_of
 
     prepared = np.stack([predictor.prepare(photo) for photo in photos])
-    flips = predictor.bundle.flips
     ours = np.exp(predictor.log_probs(prepared))  # (N, K)
-    theirs = np.exp(log_probs_of(checkpoint, prepared, flips=flips))  # (N, K)
+    theirs = np.exp(log_probs_of(checkpoint, prepared, views=predictor.bundle.views))  # (N, K)
     gaps = np.abs(ours.astype(np.float64) - theirs).max(axis=1)
     report = {
         "photos": len(photos),
@@ -154,31 +153,31 @@ class _Origin:
     """What the runs before this one say."""
 
     data: str
-    flips: bool
+    views: int
 
 
 def _origin(checkpoint: RunFolder, calibration: RunFolder, run: RunFolder) -> _Origin:
-    """Where the photos came from, and whether the calibrated scores looked at mirrored photos too.
+    """Where the photos came from, and how the calibrated scores looked at photos.
 
     Raises:
         RunError: if the calibration was fitted on the scores of another checkpoint.
     """
-    data, flips = "unknown photos", False
+    data = "unknown photos"
     photos = _input_of(checkpoint, "photos")
     if photos is not None:
         data = str(photos.settings().get("source", data))
     scores = _input_of(calibration, "scores")
     if scores is None:
         run.warn("the scores behind the calibration are gone: taken as fitted on this checkpoint")
-        return _Origin(data=data, flips=flips)
-    flips = bool(scores.settings().get("flips", False))
+        return _Origin(data=data, views=1)
+    views = int(scores.settings().get("views", 1))
     scored = scores.info()["inputs"].get("checkpoint", {}).get("fingerprint")
     if scored != checkpoint.fingerprint:
         raise RunError(
             f"{calibration.path} was fitted on scores of another checkpoint than {checkpoint.path};"
             " run `stocktake score` and `stocktake evaluate` for this one"
         )
-    return _Origin(data=data, flips=flips)
+    return _Origin(data=data, views=views)
 
 
 def _input_of(run: RunFolder, name: str) -> RunFolder | None:
@@ -199,7 +198,7 @@ def _about(
         max_count=about.max_count,
         preprocessing=about.preprocessing,
         calibration=asdict(fitted),
-        flips=origin.flips,
+        views=origin.views,
         backbone=about.backbone,
         head=about.head,
         weights_source=about.weights_source,

@@ -15,8 +15,8 @@ class ScoreSettings:
     """Folds to score, some of train, val, calib and test."""
     batch_size: int = 64
     """Photos at once, 1 or more; the scores do not depend on it."""
-    flips: bool = False
-    """Look at the mirrored photo too and average: twice the time."""
+    views: int = 1
+    """Ways to look at a photo, averaged: 1, 2 (mirrored, too) or 4 (and upside down)."""
     threads: int = 0
     """Threads for the arithmetic; 0 takes the number torch finds right."""
 
@@ -26,6 +26,8 @@ class ScoreSettings:
             raise ValueError(f"folds must be some of {', '.join(FOLDS)}, got {self.folds}")
         if self.batch_size < 1:
             raise ValueError(f"batch_size must be 1 or more, got {self.batch_size}")
+        if self.views not in (1, 2, 4):
+            raise ValueError(f"views must be 1, 2 or 4, got {self.views}")
         if self.threads < 0:
             raise ValueError(f"threads must be 0 or more, got {self.threads}")
 
@@ -80,7 +82,7 @@ def score(
             shards,
             chosen["photo_id"].to_pylist(),
             batch_size=settings.batch_size,
-            flips=settings.flips,
+            views=settings.views,
             on_progress=lambda done: run.progress(done, len(chosen), "photos"),
         )
     seconds = perf_counter() - began

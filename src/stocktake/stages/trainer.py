@@ -262,7 +262,7 @@ def _resumed(
 def _batches(
     settings: "TrainSettings", data: Data, backbone: "Backbone", here: "World"
 ) -> tuple["Batches", "Batches", "Batches"]:
-    """What to learn from, what to judge by, and the train fold as it is, alike for all processes."""
+    """What to learn from, to judge by, and the train fold as it is, alike for all processes."""
     from stocktake.vision.augments import augments
     from stocktake.vision.batches import Batches
     from stocktake.vision.counter import preprocessing_of

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from stocktake.imaging.preprocess import Preprocessing, normalise
+from stocktake.imaging.preprocess import VIEWS, Preprocessing, normalise
 from stocktake.vision import checkpoints
 from stocktake.vision.batches import Batches
 from stocktake.vision.counter import Counter
@@ -17,24 +17,26 @@ from stocktake.vision.rows import Fold
 
 
 @torch.inference_mode()
-def look(counter: Counter, photos: torch.Tensor, *, flips: bool = False) -> torch.Tensor:
+def look(counter: Counter, photos: torch.Tensor, *, views: int = 1) -> torch.Tensor:
     """log_probs float32 (B, K) from normalised photos (B, 3, S, S).
 
     Args:
         counter: in evaluation mode.
         photos: normalised.
-        flips: look at the mirrored photos too and take the normalised mean of the
-            log-probabilities.
+        views: of imaging.preprocess.VIEWS the first so many; of several, the answer is the
+            normalised mean of the log-probabilities.
     """
     log_probs: torch.Tensor = counter(photos)
-    if flips:
-        mirrored = counter(photos.flip(3).contiguous(memory_format=torch.channels_last))
-        log_probs = torch.log_softmax((log_probs + mirrored) / 2, dim=1)
-    return log_probs
+    if views == 1:
+        return log_probs
+    looks = [log_probs]
+    for axes in VIEWS[1:views]:
+        looks.append(counter(photos.flip(axes).contiguous(memory_format=torch.channels_last)))
+    return torch.log_softmax(torch.stack(looks).mean(dim=0), dim=1)
 
 
 def log_probs_of(
-    checkpoint: Path, photos: NDArray[np.uint8], *, batch_size: int = 64, flips: bool = False
+    checkpoint: Path, photos: NDArray[np.uint8], *, batch_size: int = 64, views: int = 1
 ) -> NDArray[np.float32]:
     """log_probs float32 (N, K) of prepared photos uint8 (N, S, S, 3), as `imaging.prepare` gives
     them.
@@ -49,7 +51,7 @@ def log_probs_of(
     for start in range(0, len(photos), batch_size):
         planes = torch.from_numpy(normalise(photos[start : start + batch_size], preprocessing))
         planes = planes.contiguous(memory_format=torch.channels_last)
-        made.append(look(counter, planes, flips=flips).numpy())
+        made.append(look(counter, planes, views=views).numpy())
     return np.concatenate(made)
 
 
@@ -59,7 +61,7 @@ def log_probs_of_shards(
     photo_ids: Sequence[str],
     *,
     batch_size: int = 64,
-    flips: bool = False,
+    views: int = 1,
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> NDArray[np.float32]:
     """log_probs float32 (N, K) of photos in a shard set, in the order of `photo_ids`.
@@ -69,7 +71,7 @@ def log_probs_of_shards(
         shards: gives the photo files.
         photo_ids: N photos.
         batch_size: photos at once.
-        flips: look at the mirrored photos too.
+        views: ways to look at a photo, as for `look`.
         on_progress: told the number of photos done.
 
     Raises:
@@ -87,7 +89,7 @@ def log_probs_of_shards(
     made = np.empty((len(photo_ids), about.max_count + 1), dtype=np.float32)
     done = 0
     for batch in batches.epoch(0):
-        made[done : done + len(batch.counts)] = look(counter, batch.photos, flips=flips).numpy()
+        made[done : done + len(batch.counts)] = look(counter, batch.photos, views=views).numpy()
         done += len(batch.counts)
         on_progress(done)
     return made

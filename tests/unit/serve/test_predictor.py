@@ -78,9 +78,9 @@ def test_threads_may_share_a_predictor(bright_bundle, photo_of):
     assert [a.count for a in answers] == counts
 
 
-def test_a_bundle_with_flips_averages_both_looks(bundle_maker, tmp_path):
+def test_a_bundle_of_two_views_averages_both_looks(bundle_maker, tmp_path):
     plain = Predictor.load(bundle_maker(tmp_path / "a")).log_probs
-    flipping = Predictor.load(bundle_maker(tmp_path / "b", flips=True)).log_probs
+    flipping = Predictor.load(bundle_maker(tmp_path / "b", views=2)).log_probs
     photos = np.zeros((1, 32, 32, 3), dtype=np.uint8)
     photos[:, :, 16:] = 255  # bright on the right
     mirrored = photos[:, :, ::-1]

@@ -74,12 +74,12 @@ def trained(run: RunFolder, name: str, *, seed: int = 0) -> RunFolder:
 def made(tmp_path_factory: pytest.TempPathFactory):
     """Makes the finished runs that export takes, by the name of a backbone."""
 
-    def make(name: str = "test-tiny", *, flips: bool = False, max_count: int = MAX_COUNT):
+    def make(name: str = "test-tiny", *, views: int = 1, max_count: int = MAX_COUNT):
         root = tmp_path_factory.mktemp(name)
         photos = begun(root / "ingest", "ingest", settings={"source": "painted/bucket"})
         checkpoint = trained(begun(root / "train", "train", photos=photos), name)
         inputs = {"photos": photos, "checkpoint": checkpoint}
-        scores = begun(root / "score", "score", settings={"flips": flips}, **inputs)
+        scores = begun(root / "score", "score", settings={"views": views}, **inputs)
         calibration = begun(root / "evaluate", "evaluate", scores=scores)
         fitted = Calibration(
             temperature=1.5, coverage=0.9, threshold=0.9, fold="calib", n=100, max_count=max_count
@@ -166,12 +166,12 @@ def begun_train(made) -> RunFolder:
     return begun(path.with_name("train-2"), "train")
 
 
-def test_scores_with_flips_make_a_bundle_with_flips(made, tmp_path):
+def test_a_bundle_looks_as_its_scores_did(made, tmp_path):
     run = begun(tmp_path / "export", "export")
 
-    result = export(**made(flips=True), settings=SETTINGS, run=run)
+    result = export(**made(views=4), settings=SETTINGS, run=run)
 
-    assert bundles.read(run.artifact("bundle")).flips
+    assert bundles.read(run.artifact("bundle")).views == 4
     assert result.max_gap <= 1e-4
 
 

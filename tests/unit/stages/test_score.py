@@ -70,10 +70,10 @@ def test_counts_of_all_folds_are_told_scored_or_not(inputs, tmp_path):
     assert result.counts_by_fold["train"] == {"0": 9, "1": 9, "2": 9, "3": 9}
 
 
-def test_batch_size_does_not_matter_flips_do(inputs, tmp_path):
+def test_batch_size_does_not_matter_views_do(inputs, tmp_path):
     made = [
         scores.matrix(scored(inputs, tmp_path / str(i), **change)[1])
-        for i, change in enumerate([{}, {"batch_size": 5}, {"flips": True}])
+        for i, change in enumerate([{}, {"batch_size": 5}, {"views": 2}])
     ]
 
     assert np.allclose(made[0], made[1], atol=1e-5)
@@ -101,6 +101,7 @@ def test_a_run_without_checkpoint_is_refused(inputs, tmp_path):
         ({"folds": []}, "folds must be some of"),
         ({"folds": ["test", "test"]}, "folds must be some of"),
         ({"batch_size": 0}, "batch_size must be 1 or more"),
+        ({"views": 3}, "views must be 1, 2 or 4, got 3"),
         ({"threads": -1}, "threads must be 0 or more"),
     ],
 )

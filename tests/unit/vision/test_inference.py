@@ -70,10 +70,11 @@ def test_photos_in_shards_give_the_same_and_tell_of_progress(checkpoint, photos)
     assert told == [4, 8, 11]
 
 
-def test_flips_are_blind_to_mirroring(checkpoint, photos):
+@pytest.mark.parametrize(("views", "over"), [(2, 1), (4, 1), (4, -1)])
+def test_several_views_are_blind_to_how_a_photo_is_turned(checkpoint, photos, views, over):
     there, back = (
-        inference.log_probs_of(checkpoint, np.ascontiguousarray(p), flips=True)
-        for p in (photos, photos[:, :, ::-1])
+        inference.log_probs_of(checkpoint, np.ascontiguousarray(p), views=views)
+        for p in (photos, photos[:, ::over, ::-1])
     )
 
     assert np.allclose(there, back, atol=1e-5)
