@@ -113,7 +113,7 @@ def ours(given: argparse.Namespace, change: dict[str, Any]) -> dict[str, float]:
 
     clock = Clock()
     data = trainer.data_of(photos, run, settings, None)
-    with trainer.begun(settings, data, None) as ready:
+    with trainer.begun(settings, data, run, is_silent=True) as ready:
         plan = vars(ready.plan) | {"should_stop": lambda: len(clock.ends) > WARM_UP + given.steps}
         with contextlib.suppress(KeyboardInterrupt):
             fitting.fit(

@@ -41,6 +41,8 @@ class Checkpoint:
     """Figures of this epoch, as val_loss and val_accuracy."""
     seed: int = 0
     """Seed of the training run."""
+    members: int = 1
+    """Counters in it that answer as one, each of the same parts."""
     format: str = FORMAT
     """Name and version of this file's format."""
 

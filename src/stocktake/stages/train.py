@@ -1,10 +1,9 @@
 """Train: fit a counter on the train fold, keep its best epoch."""
 
 import hashlib
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
-from time import perf_counter
 from typing import Any
 
 from stocktake.errors import SettingsError
@@ -17,6 +16,7 @@ LEAST = {
     "epochs": 1,
     "batch_size": 2,
     "accumulate": 1,
+    "members": 1,
     "processes": 1,
     "max_count": 0,
     "frozen_stages": -1,
@@ -92,6 +92,8 @@ class TrainSettings:
     """Epochs without a better one before stopping; 0 never stops early."""
     seed: int = 0
     """Seed of first weights, order, augmentation and dropout."""
+    members: int = 1
+    """Trainings with seeds in a row whose answers are averaged, 1 or more; time grows with it."""
     processes: int = 1
     """Processes that share each batch, 1 or more: one for each GPU."""
     device: str = "auto"
@@ -215,43 +217,36 @@ def train(
     """
     from stocktake.stages import trainer
     from stocktake.vision import estimate as estimates
-    from stocktake.vision import fitting
 
     data = trainer.data_of(photos, split, settings, run)
-    with trainer.begun(settings, data, run) as ready, trainer.stopping() as should_stop:
-        foreseen = estimates.of(ready.counter, ready.plan, train=ready.train, val=ready.val)
-        run.log(f"about {said(foreseen.seconds)} to go", **asdict(foreseen))
-        began = perf_counter()
-        history = fitting.fit(
-            ready.counter,
-            replace(ready.plan, should_stop=should_stop),
-            train=ready.train,
-            val=ready.val,
-            save=trainer.Saver(run.artifact("checkpoints"), settings, ready),
-            watchers=[trainer.Reporter(run)],
-        )
-        took_s = perf_counter() - began
-    run.log(f"took {said(took_s)}, {said(foreseen.seconds)} were foreseen")
-    best = fitting.best_of(history, settings.better_by)
-    counts = data.train.tally()
+    run.forget_metrics()
+    with trainer.stopping() as should_stop:
+        made = [
+            trainer.fitted(settings, data, run, member=member, should_stop=should_stop)
+            for member in range(settings.members)
+        ]
+    first, counts = made[0], data.train.tally()
+    val_loss, val_accuracy = first.best.val_loss, first.best.val_accuracy
+    if settings.members > 1:
+        val_loss, val_accuracy = trainer.combined(settings, data, run)
     return TrainResult(
-        best_epoch=best.epoch,
-        val_loss=best.val_loss,
-        val_accuracy=best.val_accuracy,
-        epochs=len(history),
-        photos_per_s=median(figures.photos_per_s for figures in history),
-        parameters=sum(p.numel() for p in ready.counter.parameters()),
-        weights_source=ready.source,
+        best_epoch=first.best.epoch,
+        val_loss=val_loss,
+        val_accuracy=val_accuracy,
+        epochs=len(first.history),
+        photos_per_s=median(one.photos_per_s for fit in made for one in fit.history),
+        parameters=sum(fit.parameters for fit in made),
+        weights_source=first.source,
         max_count=data.max_count,
-        side_px=ready.backbone.side_px,
+        side_px=first.side_px,
         train_counts=counts,
         train_left_out=data.left_out,
         missing_counts=[c for c in range(data.max_count + 1) if str(c) not in counts],
-        device=ready.plan.world.device.type,
-        precision="bfloat16" if ready.plan.world.is_bfloat16 else "float32",
+        device=first.device,
+        precision=first.precision,
         peak_memory_gb=estimates.peak_memory_gb(),
-        estimated_s=foreseen.seconds,
-        took_s=took_s,
+        estimated_s=sum(fit.estimated_s for fit in made),
+        took_s=sum(fit.took_s for fit in made),
     )
 
 
@@ -271,21 +266,15 @@ def estimate(
     from stocktake.vision import estimate as estimates
 
     data = trainer.data_of(photos, split, settings, None)
-    with trainer.begun(settings, data, None, past=run) as ready:
+    with trainer.begun(settings, data, run, is_silent=True) as ready:
         found = estimates.of(ready.counter, ready.plan, train=ready.train, val=ready.val)
+    seconds = found.seconds + (settings.members - 1) * found.whole_s
     return {
-        "time": said(found.seconds),
+        "time": trainer.said(seconds),
         "photos": len(data.train.photo_ids),
         "epochs_left": ready.plan.epochs - len(ready.plan.done),
         **asdict(found),
+        "seconds": seconds,
         "device": ready.plan.world.device.type,
         "threads": ready.threads,
     }
-
-
-def said(seconds: float) -> str:
-    """A time as people say it: 40 s, 12 min, 3 h 20 min."""
-    minutes = round(seconds / 60)
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

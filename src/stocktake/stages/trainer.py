@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from stocktake.runs.folder import RunFolder
@@ -47,6 +48,10 @@ class Data:
 class Ready:
     """A training that can begin, or go on."""
 
+    settings: "TrainSettings"
+    """Those of this training: of several members each has its own seed."""
+    folder: Path
+    """Where its checkpoints go."""
     counter: "Counter"
     backbone: "Backbone"
     source: str
@@ -100,21 +105,29 @@ def data_of(
 
 @contextmanager
 def begun(
-    settings: "TrainSettings", data: Data, run: RunFolder | None, *, past: RunFolder | None = None
+    settings: "TrainSettings",
+    data: Data,
+    run: RunFolder,
+    *,
+    member: int = 0,
+    is_silent: bool = False,
 ) -> Iterator[Ready]:
     """A training where this process computes, as an earlier attempt left it.
 
     Args:
         settings: how to train.
         data: what on.
-        run: told what happens; None tells nobody.
-        past: where an earlier attempt may have left checkpoints, if it is not `run`.
+        run: where an earlier attempt may have left checkpoints; told what happens.
+        member: of the trainings that are to answer as one, counted from 0.
+        is_silent: the run is told nothing.
 
     Raises:
         SettingsError: for unknown parts or options, weights or a device that cannot be had.
     """
     from stocktake.vision import norms, weights, world
 
+    folder = _folder_of(run, settings, member)
+    settings = replace(settings, seed=settings.seed + member)
     with (
         world.borrowed(threads=settings.threads, seed=settings.seed),
         world.joined(
@@ -123,7 +136,7 @@ def begun(
     ):
         counter, backbone = _untrained(settings, data.max_count)
         source = weights.fill(backbone, settings.weights)
-        if run:
+        if not is_silent:
             run.log("the backbone starts from these weights", source=source)
         here.place(counter)
         train, val, plain = _batches(settings, data, backbone, here)
@@ -132,8 +145,14 @@ def begun(
             norms.adapt(counter.backbone, (here.moved(batch.photos) for batch in looks))
         if settings.norms != "batch":
             counter.keep_norms()
-        plan = _resumed(_plan(settings, counter, backbone, here, data.train), counter, run, past)
+        plan = _resumed(_plan(settings, counter, backbone, here, data.train), counter, folder)
+        if plan.done or plan.midway:
+            steps = f" and {plan.midway.batches} steps" if plan.midway else ""
+            if not is_silent:
+                run.log(f"going on after epoch {len(plan.done)}{steps}")
         yield Ready(
+            settings=settings,
+            folder=folder,
             counter=counter,
             backbone=backbone,
             source=source,
@@ -143,6 +162,98 @@ def begun(
             val=val,
             threads=here.threads,
         )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fitted:
+    """What came of a training."""
+
+    history: list["Figures"]
+    best: "Figures"
+    parameters: int
+    source: str
+    side_px: int
+    device: str
+    precision: str
+    estimated_s: float
+    took_s: float
+
+
+def fitted(
+    settings: "TrainSettings",
+    data: Data,
+    run: RunFolder,
+    *,
+    member: int,
+    should_stop: Callable[[], bool],
+) -> Fitted:
+    """Train one member from where an earlier attempt left it to its end.
+
+    Raises:
+        DataError: if the loss is not a finite number.
+        KeyboardInterrupt: once `should_stop` says so; all is saved.
+    """
+    from stocktake.vision import estimate, fitting
+
+    reporter = Reporter(run, member=member, members=settings.members)
+    with begun(settings, data, run, member=member) as ready:
+        for figures in ready.plan.done:
+            reporter.epoch_end(figures)
+        foreseen = estimate.of(ready.counter, ready.plan, train=ready.train, val=ready.val)
+        run.log(f"about {said(foreseen.seconds)} to go", **asdict(foreseen))
+        began = perf_counter()
+        history = fitting.fit(
+            ready.counter,
+            replace(ready.plan, should_stop=should_stop),
+            train=ready.train,
+            val=ready.val,
+            save=Saver(ready),
+            watchers=[reporter],
+        )
+        took_s = perf_counter() - began
+    run.log(f"took {said(took_s)}, {said(foreseen.seconds)} were foreseen")
+    return Fitted(
+        history=history,
+        best=fitting.best_of(history, settings.better_by),
+        parameters=sum(p.numel() for p in ready.counter.parameters()),
+        source=ready.source,
+        side_px=ready.backbone.side_px,
+        device=ready.plan.world.device.type,
+        precision="bfloat16" if ready.plan.world.is_bfloat16 else "float32",
+        estimated_s=foreseen.seconds,
+        took_s=took_s,
+    )
+
+
+def combined(settings: "TrainSettings", data: Data, run: RunFolder) -> tuple[float, float]:
+    """Make one checkpoint of the members' best ones; its validation loss and accuracy."""
+    from stocktake.vision import checkpoints, fitting
+
+    folders = [
+        checkpoints.best(_folder_of(run, settings, member)) for member in range(settings.members)
+    ]
+    with begun(settings, data, run, is_silent=True) as ready:
+        together = checkpoints.together(folders)
+        ready.plan.world.place(together)
+        judged = fitting.assess(together, ready.plan.loss, ready.val, ready.plan.world)
+        metrics = {"val_loss": judged.loss, "val_accuracy": judged.accuracy}
+        if ready.plan.world.rank == 0:
+            checkpoints.combine(folders, run.artifact("checkpoints"), metrics=metrics)
+    return judged.loss, judged.accuracy
+
+
+def said(seconds: float) -> str:
+    """A time as people say it: 40 s, 12 min, 3 h 20 min."""
+    minutes = round(seconds / 60)
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _folder_of(run: RunFolder, settings: "TrainSettings", member: int) -> Path:
+    """Where the checkpoints of a member lie; a training alone is the whole."""
+    whole = run.path / "artifacts" / "checkpoints"
+    return whole if settings.members == 1 else whole.with_name("members") / str(member + 1)
 
 
 @contextmanager
@@ -229,34 +340,23 @@ def _plan(
     )
 
 
-def _resumed(
-    plan: "Plan", counter: "Counter", run: RunFolder | None, past: RunFolder | None
-) -> "Plan":
-    """The plan after what an earlier attempt did; the metrics of its epochs are said again."""
+def _resumed(plan: "Plan", counter: "Counter", folder: Path) -> "Plan":
+    """The plan after what an earlier attempt did, its weights in the counter."""
     from stocktake.vision import checkpoints
     from stocktake.vision.fitting import Figures, Midway
 
-    if run:
-        run.forget_metrics()
-    folder = past or run
-    found = (
-        checkpoints.resume(folder.path / "artifacts" / "checkpoints", counter) if folder else None
-    )
+    found = checkpoints.resume(folder, counter)
     plan.world.agrees_on(False)  # nobody goes on, and writes, before all have read
     if found is None:
         return plan
     plan.optimizer.load_state_dict(found["optimizer"])
     if plan.averaged and found["averaged"]:
         plan.averaged.restore(found["averaged"])
-    done = [Figures(**row) for row in found["history"]]
-    midway = Midway(**found["midway"]) if found["midway"] else None
-    if run:
-        reporter = Reporter(run)
-        for figures in done:
-            reporter.epoch_end(figures)
-        more = f" and {midway.batches} steps" if midway else ""
-        run.log(f"going on after epoch {len(done)}{more}", epochs_kept=len(done))
-    return replace(plan, done=done, midway=midway)
+    return replace(
+        plan,
+        done=[Figures(**row) for row in found["history"]],
+        midway=Midway(**found["midway"]) if found["midway"] else None,
+    )
 
 
 def _batches(
@@ -302,25 +402,19 @@ def _batches(
 
 
 class Saver:
-    """Keeps the checkpoints of a training; of several processes the first one does.
+    """Keeps the checkpoints of a training; of several processes the first one does."""
 
-    Args:
-        folder: of the checkpoints.
-        settings: how it was trained.
-        ready: what is trained.
-    """
-
-    def __init__(self, folder: Path, settings: "TrainSettings", ready: Ready) -> None:
+    def __init__(self, ready: Ready) -> None:
         from stocktake.vision.checkpoints import Keeper
         from stocktake.vision.fitting import best_of
 
-        self._settings, self._ready = settings, ready
+        self._settings, self._ready = ready.settings, ready
         done: Sequence[Figures] = ready.plan.done
         self._keeper = (
             Keeper(
-                folder,
+                ready.folder,
                 goes_on=bool(done or ready.plan.midway),
-                best=best_of(done, settings.better_by).epoch if done else None,
+                best=best_of(done, ready.settings.better_by).epoch if done else None,
             )
             if ready.plan.world.rank == 0
             else None
@@ -357,10 +451,18 @@ class Saver:
 
 
 class Reporter:
-    """Watcher that tells the run folder."""
+    """Watcher that tells the run folder.
 
-    def __init__(self, run: RunFolder) -> None:
+    Args:
+        run: is told.
+        member: of several trainings, counted from 0; the names of the others' metrics have their
+            number behind them, as in val_loss.2.
+        members: trainings in all.
+    """
+
+    def __init__(self, run: RunFolder, *, member: int = 0, members: int = 1) -> None:
         self._run = run
+        self._member, self._members = member, members
         self._steps = 0
 
     def start(self, counter: "nn.Module", optimizer: "Optimizer", steps: int) -> None:
@@ -372,13 +474,15 @@ class Reporter:
 
     def step_end(self, step: int, loss: float) -> None:
         """Say how far it is."""
-        self._run.progress(step + 1, self._steps, "steps")
+        done = self._member * self._steps + step + 1
+        self._run.progress(done, self._members * self._steps, "steps")
 
     def epoch_end(self, figures: "Figures") -> None:
         """Say what the epoch brought."""
         values = asdict(figures)
         epoch, _ = values.pop("epoch"), values.pop("step")
-        self._run.metric(epoch, **values)
+        behind = f".{self._member + 1}" if self._member else ""
+        self._run.metric(epoch, **{f"{name}{behind}": value for name, value in values.items()})
 
     def stop(self) -> None:
         """Nothing is told of the end."""

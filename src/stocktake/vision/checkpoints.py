@@ -2,18 +2,20 @@
 
 import pickle
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from stocktake.errors import DataError
 from stocktake.schema import checkpoints as schema
 from stocktake.schema.checkpoints import Checkpoint
-from stocktake.vision.counter import Counter, make_backbone, make_counter
+from stocktake.vision.counter import Counter, Ensemble, make_backbone, make_counter
 
 TRAINER = "trainer.pt"
 """State of optimizer and loop, for going on; only the last checkpoint has it."""
@@ -45,7 +47,7 @@ class Keeper:
 
     def save(
         self,
-        counter: Counter,
+        counter: nn.Module,
         about: Checkpoint,
         *,
         trainer: Mapping[str, Any],
@@ -67,7 +69,7 @@ class Keeper:
         return self.folder / name
 
     def save_midway(
-        self, counter: Counter, about: Checkpoint, *, trainer: Mapping[str, Any]
+        self, counter: nn.Module, about: Checkpoint, *, trainer: Mapping[str, Any]
     ) -> Path:
         """The folder of a checkpoint in the middle of an epoch; good for going on, and no more."""
         name = f"step-{about.step:08d}"
@@ -78,7 +80,7 @@ class Keeper:
         return self.folder / name
 
     def _write(
-        self, name: str, counter: Counter, about: Checkpoint, trainer: Mapping[str, Any]
+        self, name: str, counter: nn.Module, about: Checkpoint, trainer: Mapping[str, Any]
     ) -> None:
         rough = self.folder / f".{name}.part"
         shutil.rmtree(rough, ignore_errors=True)
@@ -136,23 +138,47 @@ def _step_of(folder: Path) -> int:
         return -1
 
 
-def load(folder: Path) -> Counter:
-    """The counter of a checkpoint, in evaluation mode.
+def load(folder: Path) -> Counter | Ensemble:
+    """The counter of a checkpoint, or its counters that answer as one, in evaluation mode.
 
     Raises:
         DataError: if the checkpoint is damaged or its weights do not fit its parts.
         SettingsError: if it needs a part that is not on the shelves here.
     """
     about = describe(folder)
-    backbone = make_backbone(about.backbone, side_px=int(about.preprocessing["side_px"]))
-    counter = make_counter(backbone, about.head, max_count=about.max_count)
+    members = [_untrained(about) for _ in range(about.members)]
+    counter = Ensemble(members) if about.members > 1 else members[0]
     file = Path(folder) / schema.WEIGHTS
     try:
         counter.load_state_dict(load_file(file))
     except (OSError, SafetensorError, RuntimeError) as err:
         reason = str(err).strip().splitlines()[0]
         raise DataError(f"{file} cannot be loaded ({reason}); train again") from err
-    return counter.to(memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    counter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return counter.eval()
+
+
+def combine(folders: Sequence[Path], into: Path, *, metrics: Mapping[str, float]) -> Path:
+    """One checkpoint of several trainings of the same parts, as the best one of the folder `into`.
+
+    Args:
+        folders: checkpoints, one of each training.
+        into: folder of checkpoints; what is there is removed.
+        metrics: figures of them together.
+    """
+    about = replace(describe(folders[0]), members=len(folders), metrics=dict(metrics))
+    return Keeper(into).save(together(folders), about, trainer={}, is_best=True)
+
+
+def together(folders: Sequence[Path]) -> Ensemble:
+    """The counters of these checkpoints as one, in evaluation mode."""
+    members = [load(folder) for folder in folders]
+    return Ensemble([member for member in members if isinstance(member, Counter)]).eval()
+
+
+def _untrained(about: Checkpoint) -> Counter:
+    backbone = make_backbone(about.backbone, side_px=int(about.preprocessing["side_px"]))
+    return make_counter(backbone, about.head, max_count=about.max_count)
 
 
 def _named(epoch: int) -> str:

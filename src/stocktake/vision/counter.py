@@ -51,6 +51,24 @@ class Counter(nn.Module):
         return self
 
 
+class Ensemble(nn.Module):
+    """Several counters that answer as one: the normalised mean of their log-probabilities.
+
+    Args:
+        members: counters for the same counts and photos.
+    """
+
+    def __init__(self, members: Sequence[Counter]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        self.max_count = members[0].max_count
+
+    def forward(self, photos: torch.Tensor) -> torch.Tensor:
+        """log_probs float32 (B, K) from normalised photos float32 (B, 3, S, S)."""
+        looks = torch.stack([member(photos) for member in self.members])  # (M, B, K)
+        return torch.log_softmax(looks.mean(dim=0), dim=1)
+
+
 def frozen_names(backbone: Backbone, *, stages: int) -> list[str]:
     """Names of the parameters in the first `stages` stages of a backbone; -1: all of them.
 

@@ -26,7 +26,9 @@ class Estimate:
     """What a training will take."""
 
     seconds: float
-    """All epochs with their validation, from the first step on."""
+    """What is left of the training, with the validation after each epoch."""
+    whole_s: float
+    """The same from its beginning."""
     step_s: float
     """One training step, seconds."""
     memory_gb: float
@@ -56,13 +58,12 @@ def of(counter: nn.Module, plan: Plan, *, train: Batches, val: Batches, steps: i
         with torch.inference_mode():
             looks = [_looked(counter, plan, batch) for batch in islice(val.epoch(0), 1 + steps)]
         look_s = median(looks[1:] or looks)
-    left = plan.epochs - len(plan.done)
-    seconds = left * (len(train) * step_s + len(val) * look_s)
-    if plan.midway:
-        seconds -= plan.midway.batches * step_s
+    epoch_s = len(train) * step_s + len(val) * look_s
+    done_s = len(plan.done) * epoch_s + (plan.midway.batches * step_s if plan.midway else 0.0)
     is_gpu = plan.world.device.type == "cuda"
     return Estimate(
-        seconds=seconds,
+        seconds=plan.epochs * epoch_s - done_s,
+        whole_s=plan.epochs * epoch_s,
         step_s=step_s,
         memory_gb=peak_memory_gb(),
         gpu_memory_gb=torch.cuda.max_memory_allocated() / 1e9 if is_gpu else 0.0,

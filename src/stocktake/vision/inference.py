@@ -6,18 +6,18 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from stocktake.imaging.preprocess import VIEWS, Preprocessing, normalise
 from stocktake.vision import checkpoints
 from stocktake.vision.batches import Batches
-from stocktake.vision.counter import Counter
 from stocktake.vision.order import Order
 from stocktake.vision.pixels import Jpegs, Pixels
 from stocktake.vision.rows import Fold
 
 
 @torch.inference_mode()
-def look(counter: Counter, photos: torch.Tensor, *, views: int = 1) -> torch.Tensor:
+def look(counter: nn.Module, photos: torch.Tensor, *, views: int = 1) -> torch.Tensor:
     """log_probs float32 (B, K) from normalised photos (B, 3, S, S).
 
     Args:

@@ -194,3 +194,26 @@ def test_a_missing_weights_file_is_refused_before_anything_starts():
 
 def test_settings_are_plain_data():
     assert json.loads(json.dumps(TINY)) == TINY
+
+
+def test_several_members_answer_as_one(data, tmp_path):
+    result, run = trained(data, tmp_path / "train", members=2, seed=3)
+    alone = [
+        checkpoints.load(
+            checkpoints.best(trained(data, tmp_path / f"{s}", seed=s)[1].artifact("checkpoints"))
+        )
+        for s in (3, 4)
+    ]
+    whole = checkpoints.load(checkpoints.best(run.artifact("checkpoints")))
+    photos = torch.rand(5, 3, 32, 32)
+    with torch.inference_mode():
+        looks = torch.stack([counter(photos) for counter in alone])
+        wanted = torch.log_softmax(looks.mean(dim=0), dim=1)
+        assert torch.allclose(whole(photos), wanted, atol=1e-6)
+        assert not torch.allclose(looks[0], looks[1], atol=1e-3)
+
+    about = checkpoints.describe(checkpoints.best(run.artifact("checkpoints")))
+    assert about.members == 2 and about.metrics["val_loss"] == result.val_loss
+    names = {row["name"] for row in run.metrics()}
+    assert {"val_loss", "val_loss.2"} <= names and "val_loss.3" not in names
+    assert result.parameters == 2 * sum(p.numel() for p in alone[0].parameters())

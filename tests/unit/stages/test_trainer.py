@@ -31,11 +31,15 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> trainer.Data:
     return trainer.data_of(photos, split, settings(), None)
 
 
-def test_the_plan_is_what_the_settings_say(data):
+def nowhere(folder: Path) -> RunFolder:
+    return RunFolder.begin(folder / "train", about={"stage": "train"}, settings={})
+
+
+def test_the_plan_is_what_the_settings_say(data, tmp_path):
     how = settings(
         averaging=0.9, mixup=0.2, accumulate=2, better_by="epoch", save_every_s=7.0, layer_decay=0.5
     )
-    with trainer.begun(how, data, None) as ready:
+    with trainer.begun(how, data, nowhere(tmp_path)) as ready:
         plan = ready.plan
         assert plan.averaged is not None
         assert (plan.mixup, plan.accumulate, plan.better_by) == (0.2, 2, "epoch")
@@ -44,7 +48,7 @@ def test_the_plan_is_what_the_settings_say(data):
         assert {1.0, 0.5, 0.25} <= scales
 
 
-def test_an_adjustment_for_the_mix_changes_the_loss(data):
+def test_an_adjustment_for_the_mix_changes_the_loss(data, tmp_path):
     losses = []
     log_probs = torch.log_softmax(torch.tensor([[0.1, 0.9, 0.2, 0.3]]), dim=1)
     unlike = trainer.Data(
@@ -55,7 +59,7 @@ def test_an_adjustment_for_the_mix_changes_the_loss(data):
         left_out=0,
     )
     for strength in (0.0, 1.0):
-        with trainer.begun(settings(prior_adjustment=strength), unlike, None) as ready:
+        with trainer.begun(settings(prior_adjustment=strength), unlike, nowhere(tmp_path)) as ready:
             losses.append(float(ready.plan.loss(log_probs, torch.tensor([3]))))
 
     assert losses[0] != losses[1]
@@ -106,7 +110,7 @@ def test_of_several_processes_only_the_first_writes(data, tmp_path: Path):
     with trainer.begun(settings(), data, run) as ready:
         second = type(ready.plan.world)(rank=1, ranks=2)
         object.__setattr__(ready.plan, "world", second)
-        saver = trainer.Saver(run.artifact("checkpoints"), settings(), ready)
+        saver = trainer.Saver(ready)
         saver.midway(0, 1, {"history": []})
 
     assert not run.artifact("checkpoints").exists()
@@ -118,7 +122,7 @@ def test_a_middle_of_an_epoch_is_gone_on_from(data, tmp_path: Path):
         midway = {"epoch": 1, "batches": 2, "seconds": 1.0, "wait_s": 0.5, "tally": {}}
         state = {"history": [], "midway": midway, "averaged": None}
         state |= {"optimizer": ready.plan.optimizer.state_dict()}
-        saver = trainer.Saver(run.artifact("checkpoints"), settings(), ready)
+        saver = trainer.Saver(ready)
         saver.midway(0, 2, state)
         kept = {k: v.clone() for k, v in ready.counter.state_dict().items()}
     with trainer.begun(settings(seed=5), data, run) as ready:
@@ -129,10 +133,10 @@ def test_a_middle_of_an_epoch_is_gone_on_from(data, tmp_path: Path):
     assert checkpoints.resume(tmp_path / "nowhere", ready.counter) is None
 
 
-def test_adapted_norms_start_from_the_train_fold_and_stay(data):
+def test_adapted_norms_start_from_the_train_fold_and_stay(data, tmp_path):
     found = {}
     for norms in ("batch", "kept", "adapted"):
-        with trainer.begun(settings(norms=norms), data, None) as ready:
+        with trainer.begun(settings(norms=norms), data, nowhere(tmp_path)) as ready:
             ready.counter.train()
             key = next(k for k in ready.counter.state_dict() if k.endswith("running_mean"))
             before = ready.counter.state_dict()[key].clone()
@@ -141,3 +145,28 @@ def test_adapted_norms_start_from_the_train_fold_and_stay(data):
 
     assert [stays for _, stays in found.values()] == [False, True, True]
     assert float(found["kept"][0].abs().sum()) == 0 < float(found["adapted"][0].abs().sum())
+
+
+def test_members_train_apart_and_go_on_apart(data, tmp_path):
+    how = settings(members=2, seed=4)
+    run = nowhere(tmp_path)
+    seen = []
+    for member in range(2):
+        with trainer.begun(how, data, run, member=member) as ready:
+            seen.append((ready.settings.seed, ready.plan.seed, ready.folder))
+
+    assert [seed for seed, _, _ in seen] == [seed for _, seed, _ in seen] == [4, 5]
+    assert [folder for _, _, folder in seen] == [
+        run.path / "artifacts/members/1",
+        run.path / "artifacts/members/2",
+    ]
+
+
+def test_times_are_said_as_people_say_them():
+    assert [trainer.said(s) for s in (40.2, 99, 720, 5300, 12000)] == [
+        "40 s",
+        "99 s",
+        "12 min",
+        "88 min",
+        "3 h 20 min",
+    ]

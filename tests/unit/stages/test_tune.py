@@ -285,7 +285,7 @@ REFUSED = [
     ({"space": "reprot"}, "did you mean 'report'"),
     (
         {"space": {"train.lr": {"low": 1, "high": 2}}},
-        "tune.space: 'train.lr' is not a setting of train; known: augment",
+        "tune.space: 'train.lr' is not a setting of train; known: accumulate",
     ),
     ({"space": {"score.side_px": {"low": 1, "high": 2}}}, "only train can be searched"),
     (

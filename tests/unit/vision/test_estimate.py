@@ -33,5 +33,7 @@ def test_the_rest_of_a_training_takes_what_is_left(monkeypatch):
     rest = estimate.of(model, plan(model, epochs=3, midway=midway), **sides)
 
     assert whole.seconds == 3 * (6 * 2.0 + 2 * 0.5)
-    assert rest.seconds == whole.seconds - 4 * 2.0
+    assert (
+        rest.seconds == whole.seconds - 4 * 2.0 and rest.whole_s == whole.whole_s == whole.seconds
+    )
     assert whole.step_s == 2.0 and 0.05 < whole.memory_gb < 64 and whole.gpu_memory_gb == 0
