@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from drawn import ingested
 
 from stocktake.errors import DataError, RunError
 from stocktake.measure import metrics
@@ -14,10 +15,12 @@ from stocktake.stages.evaluate import EvaluateSettings, evaluate
 from stocktake.store.tables import write_table
 
 COUNTS = np.random.default_rng(0).integers(1, 4, 280)
-FOLDS = ["calib"] * 120 + ["test"] * 160
+FOLDS = ["calib"] * 80 + ["val"] * 40 + ["test"] * 160
 
 
-def judged(folder: Path, name: str, *, sharp: float, ids: range = range(280), order: int = 1):
+def judged(
+    folder: Path, name: str, *, sharp: float, ids: range = range(280), order: int = 1, **more
+):
     """A run's evaluate folder, over drawn scores; `sharp` is how much the model knows."""
     rng = np.random.default_rng(1)
     logits = rng.normal(size=(280, 4)) - sharp * np.abs(np.arange(4) - COUNTS[:, None])
@@ -36,9 +39,14 @@ def judged(folder: Path, name: str, *, sharp: float, ids: range = range(280), or
     scores.close("done", result={"counts_by_fold": {"train": {"1": 5, "2": 5}}})
     inputs = {"scores": {"address": str(scores.path), "fingerprint": scores.fingerprint}}
     about = {"stage": "evaluate", "inputs": inputs}
-    settings = {"fold": "test", "decode": "mode"}
+    photos = ingested(
+        folder / name / "ingest",
+        dict(zip(rows["photo_id"].to_pylist(), COUNTS.tolist(), strict=True)),
+    )
+    settings = {"fold": "test", "decode": "mode", "resamples": 100} | more
     run = RunFolder.begin(folder / name / "evaluate", about=about, settings=settings)
-    result = evaluate(scores=scores, settings=EvaluateSettings(resamples=100), run=run)
+    given = EvaluateSettings(**settings)
+    result = evaluate(photos=photos, scores=scores, settings=given, run=run)
     run.close("done", result={"accuracy": result.accuracy, "rmse": result.rmse})
     return run
 
@@ -53,6 +61,21 @@ def test_differences_are_those_of_the_scorecards(tmp_path):
         assert found[name].value == pytest.approx(gain)
     assert found["accuracy"].low > 0 and found["accuracy"].p < 0.01
     assert (found["accuracy"].n, found["accuracy"].groups) == (160, 80)
+
+
+def test_answers_are_those_judged_however_they_were_made(tmp_path):
+    plain = judged(tmp_path, "plain", sharp=1, counts="1-2")
+    for name, setting in {
+        "chosen": {"decode": "chosen", "decode_for": "mae"},
+        "moved": {"mix": "1=0.8,2=0.2"},
+    }.items():
+        other = judged(tmp_path, name, sharp=0.7, counts="1-2", **setting)
+        found = paired(plain, other)
+
+        for figure in ("accuracy", "rmse"):
+            gain = other.result()[figure] - plain.result()[figure]
+            assert found[figure].value == pytest.approx(gain)
+        assert found["accuracy"].n < 160
 
 
 def test_photos_are_paired_by_id_whatever_their_order(tmp_path):
