@@ -5,6 +5,8 @@ import pytest
 
 from stocktake.errors import DataError
 from stocktake.measure import metrics
+from stocktake.measure.calibration import with_temperature
+from stocktake.measure.decoding import decode
 from stocktake.measure.prior import log_ratio
 from stocktake.measure.scorecard import Reading, Resampling, build, calibrate, choose, reliability
 from stocktake.measure.slices import whole
@@ -58,6 +60,32 @@ def test_the_table_adds_up_to_the_whole(card):
     assert ((sizes @ squares) / card.n) ** 0.5 == pytest.approx(card.metrics["rmse"].value)
     confusion = np.array(card.confusion)
     assert np.trace(confusion) / confusion.sum() == pytest.approx(card.metrics["accuracy"].value)
+
+
+def test_scikit_learn_agrees_count_by_count(fold_of, calibration, card):
+    theirs = pytest.importorskip("sklearn.metrics")
+    fold = fold_of("test", 600, seed=2)
+    said = decode(with_temperature(fold.log_probs, calibration.temperature))
+    recalls = theirs.recall_score(fold.counts, said, average=None)
+
+    assert [row.accuracy.value for row in card.per_count] == pytest.approx(recalls)
+    for row in card.per_count:
+        here = fold.counts == row.count
+        assert row.rmse.value == pytest.approx(
+            theirs.root_mean_squared_error(fold.counts[here], said[here])
+        )
+        assert (row.n, row.rmse.n) == (here.sum(), here.sum())
+
+
+def test_the_order_of_photos_does_not_matter(fold_of, calibration, card):
+    fold = fold_of("test", 600, seed=2)
+    order = np.random.default_rng(0).permutation(600)
+    names = ("log_probs", "counts", "groups")
+    found = card_of(replace(fold, **{n: getattr(fold, n)[order] for n in names}), calibration)
+
+    for name, estimate in card.metrics.items():
+        for end in ("value", "low", "high"):
+            assert getattr(found.metrics[name], end) == pytest.approx(getattr(estimate, end))
 
 
 def test_baselines_are_scored_on_the_same_photos(card):

@@ -87,6 +87,10 @@ def test_what_was_judged_under_is_told(demo):
     below = page.render("calibration.html", **score_sections.calibration(stages))
 
     assert "true counts 1-2 alone" in text and "“uniform”" in text
+    assert "photos with true counts 1-2 right" in page.render(
+        "headline.html", **score_sections.headline(stages)
+    )
+    assert "of 1-2, which answers are limited to" in below
     assert "Temperature 7.5" in below and "on 3 photos" in below
     assert f"served with temperature {fitted.temperature:.3g}" in below
 
