@@ -41,16 +41,17 @@ def test_only_the_photos_asked_for_are_looked_at(shards_of):
     assert sorted(shards.asked) == ["2", "4"] and told == [1, 2]
 
 
-def test_the_median_piece_counts_as_often_as_it_is_there(shards_of):
-    small, large = {"A": 5}, {"B": 2}
-    shards = shards_of(("1", 7, small | large, {"height_in": 1.0, "length_in": 3.0}))
+@pytest.mark.parametrize(
+    ("pieces", "volume"), [({"A": 2, "B": 2, "C": 1}, 12.0), ({"A": 1, "B": 5, "C": 1}, 3.0)]
+)
+def test_the_median_piece_counts_as_often_as_it_is_there(shards_of, pieces, volume):
+    shards = shards_of(("1", sum(pieces.values()), pieces, {"height_in": 1.0, "length_in": 3.0}))
+    widths = {"A": 9.0, "B": 1.0, "C": 4.0}
     shards.table = shards.table.set_column(
-        shards.table.schema.get_field_index("items"),
-        "items",
-        _with_widths(shards.table, {"A": 1.0, "B": 9.0}),
+        shards.table.schema.get_field_index("items"), "items", _with_widths(shards.table, widths)
     )
 
-    assert of_photos(shards, ["1"], workers=1).item_volume_in3.tolist() == [3.0]
+    assert of_photos(shards, ["1"], workers=1).item_volume_in3.tolist() == [volume]
 
 
 def _with_widths(table, widths):

@@ -205,6 +205,19 @@ def test_another_mix_moves_answers_after_the_temperature(fold_of):
     assert fitted.temperature == calibrate(fold_of("calib", 400, seed=1), coverage=0.9).temperature
 
 
+def test_the_mix_comes_after_the_temperature_in_every_figure(fold_of, calibration):
+    fold = fold_of("test", 200, seed=2)
+    ratio = log_ratio("uniform", TRAIN, max_count=5)
+    found = card_of(fold, calibration, ratio=ratio).metrics
+    shares = np.array([TRAIN[count] for count in range(6)]) / sum(TRAIN.values())
+
+    for name, heat in (("nll", calibration.temperature), ("nll_before", 1.0)):
+        powers = np.exp(fold.log_probs.astype(np.float64)) ** (1 / heat)
+        joint = powers / powers.sum(axis=1, keepdims=True) / shares
+        at_truth = joint[np.arange(200), fold.counts] / joint.sum(axis=1)
+        assert found[name].value == pytest.approx(-np.log(at_truth).mean(), rel=1e-5)
+
+
 def test_a_mix_closer_to_the_truth_counts_better(fold_of, calibration):
     """Photos of one kind of count, judged by a model that expects all alike and one that knows."""
     fold = fold_of("test", 2000, seed=4)

@@ -10,6 +10,7 @@ from stocktake.errors import DataError, RunError
 from stocktake.measure import metrics
 from stocktake.runs.folder import RunFolder
 from stocktake.schema import scores as schema
+from stocktake.schema.cards import ScoreCard
 from stocktake.stages.compare import paired
 from stocktake.stages.evaluate import EvaluateSettings, evaluate
 from stocktake.store.tables import write_table
@@ -63,19 +64,21 @@ def test_differences_are_those_of_the_scorecards(tmp_path):
     assert (found["accuracy"].n, found["accuracy"].groups) == (160, 80)
 
 
-def test_answers_are_those_judged_however_they_were_made(tmp_path):
-    plain = judged(tmp_path, "plain", sharp=1, counts="1-2")
-    for name, setting in {
-        "chosen": {"decode": "chosen", "decode_for": "mae"},
-        "moved": {"mix": "1=0.8,2=0.2"},
-    }.items():
-        other = judged(tmp_path, name, sharp=0.7, counts="1-2", **setting)
-        found = paired(plain, other)
+@pytest.mark.parametrize(
+    "setting",
+    [{"decode": "chosen", "decode_for": "within_one"}, {"mix": "1=0.8,2=0.2"}, {"counts": "1-2"}],
+)
+def test_answers_are_those_judged_however_they_were_made(tmp_path, setting):
+    counts = {"counts": setting["counts"]} if "counts" in setting else {}
+    plain = judged(tmp_path, "plain", sharp=0.5, **counts)
+    other = judged(tmp_path, "other", sharp=0.3, **setting)
+    found = paired(plain, other)
 
-        for figure in ("accuracy", "rmse"):
-            gain = other.result()[figure] - plain.result()[figure]
-            assert found[figure].value == pytest.approx(gain)
-        assert found["accuracy"].n < 160
+    cards = [ScoreCard.read(run.artifact("scorecard.json")) for run in (plain, other)]
+    assert (cards[1].decode == "mode") is ("decode" not in setting)
+    for figure in ("accuracy", "rmse", "within_one", "nll"):
+        values = [card.metrics[figure].value for card in cards]
+        assert found[figure].value == pytest.approx(values[1] - values[0], abs=1e-6)
 
 
 def test_photos_are_paired_by_id_whatever_their_order(tmp_path):
