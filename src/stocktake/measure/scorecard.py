@@ -169,6 +169,7 @@ def build(
         slices=_slices(said, fold, resampling),
         counts=reading.counts,
         mix=reading.mix,
+        shift=_shift(honest, reading),
         calibration=calibration,
     )
 
@@ -227,6 +228,15 @@ def _baselines(
         name: Baseline(about=guess.about, answer=guess.constant, metrics=found[f"no-{name}"])
         for name, guess in guesses.items()
     }
+
+
+def _shift(honest: Array, reading: Reading) -> list[float | None]:
+    """What was added to the log-probability of each count; see ScoreCard.shift."""
+    is_possible: NDArray[np.bool_] = (honest > -np.inf).any(axis=0)  # (K,)
+    if reading.ratio is None and is_possible.all():
+        return []
+    added = np.zeros(len(is_possible)) if reading.ratio is None else reading.ratio
+    return [float(a) if ok else None for a, ok in zip(added, is_possible, strict=True)]
 
 
 def _by_decoding(found: Mapping[str, Mapping[str, Estimate]]) -> list[DecodingFigure]:

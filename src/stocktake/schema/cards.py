@@ -237,6 +237,9 @@ class ScoreCard:
     """True counts that were judged and could be answered, as "1-5"; "" for all."""
     mix: str = ""
     """Mix of counts the probabilities were corrected to; "" for that of training."""
+    shift: list[float | None] = field(default_factory=list)
+    """What `counts` and `mix` add to each count's log-probability after the temperature, before it
+    is normalised; None: never answered. Empty if nothing is added."""
     calibration: Calibration | None = None
     """What answers were judged with, fitted under the same counts and mix; calibration.json holds
     that of the model as it is served, without either."""

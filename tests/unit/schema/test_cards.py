@@ -63,6 +63,7 @@ def card() -> ScoreCard:
         ],
         counts="0-1",
         mix="uniform",
+        shift=[None, 0.25],
         calibration=calibration(),
     )
 
@@ -71,12 +72,21 @@ def test_a_card_from_before_is_read_without_what_came_later(tmp_path):
     path = tmp_path / "scorecard.json"
     card().write(path)
     row = json.loads(path.read_text())
-    for later in ("selective", "choice", "by_decoding", "slices", "counts", "mix", "calibration"):
+    for later in (
+        "shift",
+        "calibration",
+        "selective",
+        "choice",
+        "by_decoding",
+        "slices",
+        "counts",
+        "mix",
+    ):
         del row[later]
     path.write_text(json.dumps(row))
     found = ScoreCard.read(path)
 
-    assert found.selective == found.by_decoding == found.slices == []
+    assert found.selective == found.by_decoding == found.slices == found.shift == []
     assert found.choice is found.calibration is None and found.counts == found.mix == ""
 
 

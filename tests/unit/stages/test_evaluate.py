@@ -193,6 +193,25 @@ def test_limited_to_some_counts_the_others_are_neither_judged_nor_answered(tmp_p
 
 
 @pytest.mark.parametrize(
+    "setting", [{"counts": "1-2"}, {"counts": "1-2", "mix": "1=0.8,2=0.2"}, {}]
+)
+def test_a_card_alone_tells_how_its_answers_are_made(tmp_path, setting):
+    """What a reader of the card needs to make the judged answers again, without the settings."""
+    scores = scored(tmp_path / "score", sizes=SIZES)
+    card = card_of(evaluated(scores, tmp_path / "evaluate", **setting)[1])
+    table = schema.of_folds(
+        read_table(scores.artifact("scores.parquet"), format=schema.FORMAT), ["test"]
+    )
+    judged = np.isin(schema.counts(table), [row.count for row in card.per_count])
+    log_probs = schema.matrix(table)[judged] / card.temperature
+    log_probs += np.array([-np.inf if a is None else a for a in card.shift] or 0.0)
+
+    right = log_probs.argmax(axis=1) == schema.counts(table)[judged]
+    assert right.mean() == pytest.approx(card.metrics["accuracy"].value)
+    assert len(card.shift) == (4 if setting else 0)
+
+
+@pytest.mark.parametrize(
     ("counts", "told"),
     [("7", "train fold has no photo .* only 1, 2, 3"), ("3", "test fold .* only 1, 2")],
 )
