@@ -232,7 +232,7 @@ def _baselines(
 
 def _shift(honest: Array, reading: Reading) -> list[float | None]:
     """What was added to the log-probability of each count; see ScoreCard.shift."""
-    is_possible: NDArray[np.bool_] = (honest > -np.inf).any(axis=0)  # (K,)
+    is_possible = np.isfinite(honest.max(axis=0))  # (K,)
     if reading.ratio is None and is_possible.all():
         return []
     added = np.zeros(len(is_possible)) if reading.ratio is None else reading.ratio
