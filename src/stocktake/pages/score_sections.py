@@ -152,20 +152,24 @@ def slices(stages: Stages) -> dict[str, Any] | None:
     }
 
 
-def _apart(judged: list[Slice], card: ScoreCard, metric: str) -> dict[str, Slice | None]:
-    """The slice furthest from the whole among those whose interval leaves the whole's figure out.
+def _apart(judged: list[Slice], card: ScoreCard, metric: str) -> dict[str, Any]:
+    """The slices furthest from the whole among those whose interval leaves the whole's figure out.
 
-    `beside` is the furthest that is no true count: large counts are harder, which surprises nobody.
+    `first` is the furthest, `is_better` says to which side; `weakest` is the furthest to the bad
+    side that is no true count: large counts are harder, which surprises nobody.
     """
     whole = card.metrics[metric].value
-    found = [
-        one for one in judged if not one.metrics[metric].low <= whole <= one.metrics[metric].high
+    good = 1 if FIGURES[metric][1] == "percent" else -1
+    gains = [
+        (good * (one.metrics[metric].value - whole), one)
+        for one in judged
+        if not one.metrics[metric].low <= whole <= one.metrics[metric].high
     ]
-    found.sort(key=lambda one: -abs(one.metrics[metric].value - whole))
-    first = next(iter(found), None)
-    others = (one for one in found if one.name != TRUE_COUNT)
-    beside = next(others, None)
-    return {"first": first, "beside": None if beside is first else beside}
+    gain, first = max(gains, key=lambda pair: abs(pair[0]), default=(0.0, None))
+    bad = [(far, one) for far, one in gains if far < 0 and one.name != TRUE_COUNT]
+    _, weakest = min(bad, key=lambda pair: pair[0], default=(0.0, None))
+    weakest = None if weakest is first else weakest
+    return {"first": first, "is_better": gain > 0, "weakest": weakest}
 
 
 def selective(stages: Stages) -> dict[str, Any] | None:

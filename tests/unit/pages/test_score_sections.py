@@ -124,8 +124,18 @@ def test_the_weakest_slice_is_named_with_its_interval(demo):
     facts, text = slices_in(demo, **{darkest: low, "3": lower})
 
     assert "Counted right differs most in “true count: 3”, 0.0% (0.0 to 1.0%, n = " in text
-    assert "; beside true counts, in “brightness: darkest" in text
+    assert "; the weakest beside true counts is “brightness: darkest" in text
     assert "RMSE differs most in “true count: 3”, 9.50 (9.00 to 9.90" in text
+
+
+def test_a_slice_better_than_the_whole_is_not_called_weak(demo):
+    high = {"accuracy": estimate(1.0, 0.99, 1.0), "rmse": estimate(0.0, 0.0, 0.01)}
+    darkest = dict(score_sections.slices(read_stages(demo))["tables"])["brightness"][0].label
+    facts, text = slices_in(demo, **{darkest: high})
+
+    for metric in ("accuracy", "rmse"):
+        assert facts["apart"][metric]["is_better"] and facts["apart"][metric]["weakest"] is None
+    assert text.count("better than the") == 2 and "weakest" not in text
 
 
 def test_slices_like_the_whole_are_told_as_such(demo):
