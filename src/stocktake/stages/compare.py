@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stocktake.errors import DataError, RunError
+from stocktake.runs import settings as reader
 from stocktake.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -61,10 +62,11 @@ def _judged(run: RunFolder) -> _Judged:
     from stocktake.stages.evaluate import EvaluateSettings, as_judged
 
     run.result()
-    settings, inputs = EvaluateSettings(**run.settings()), run.info().get("inputs", {})
+    inputs = run.info().get("inputs", {})
     scores = RunFolder(Path(inputs.get("scores", {}).get("address", "")))
     if not inputs or not scores.artifact("scores.parquet").is_file():
         raise RunError(f"{run.path} names no scores that are still there; score again")
+    settings = reader.build(EvaluateSettings, run.settings(), where=f"{run.path}/settings.json")
     card = ScoreCard.read(run.artifact("scorecard.json"))
     rows, log_probs, said = as_judged(scores, settings, card)
     counts = schema.counts(rows)

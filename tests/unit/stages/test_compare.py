@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 from drawn import ingested
 
-from stocktake.errors import DataError, RunError
+from stocktake.errors import DataError, RunError, SettingsError
 from stocktake.measure import metrics
 from stocktake.runs.folder import RunFolder
 from stocktake.schema import scores as schema
@@ -114,3 +114,12 @@ def test_the_figures_are_of_calibrated_answers(tmp_path):
         values.append(raw)
 
     assert paired(run, other)["nll"].value != pytest.approx(values[1] - values[0], abs=1e-4)
+
+
+def test_settings_of_another_version_are_a_clear_error(tmp_path):
+    one, other = judged(tmp_path, "one", sharp=1), judged(tmp_path, "other", sharp=1)
+    path = other.path / "settings.json"
+    path.write_text(path.read_text().replace('"decode"', '"decoding"'))
+
+    with pytest.raises(SettingsError, match=r"did you mean 'decode"):
+        paired(one, other)
