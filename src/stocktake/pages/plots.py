@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from stocktake.schema.cards import Accepted, CountRow, ReliabilityBin
+from stocktake.schema.cards import Accepted, CountRow, ReliabilityBin, Slice
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -203,6 +203,54 @@ def selective(name: str, rows: Sequence[Accepted], *, told: str) -> str:
         _legend(axes)
 
     return _draw(name, draw, told=told)
+
+
+ROW_IN = 0.19
+"""Height of a line of text in a plot with names down its side."""
+
+
+def slices(name: str, rows: Sequence[Slice], *, metric: str, whole: float, told: str) -> str:
+    """A figure by slice with its interval, trait by trait; those apart from the whole stand out."""
+    names = list(dict.fromkeys(row.name for row in rows))
+    lines: list[Slice | str] = []
+    for one in names:
+        lines += [one, *(row for row in rows if row.name == one)]
+
+    def draw(axes: "Axes") -> None:
+        from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+        for place, row in enumerate(lines):
+            if isinstance(row, str):
+                continue
+            figure = row.metrics[metric]
+            is_apart = not row.is_few and not figure.low <= whole <= figure.high
+            colour = BASE if row.is_few else OTHER if is_apart else MODEL
+            axes.errorbar(
+                [figure.value], [place], xerr=[[figure.value - figure.low],
+                [figure.high - figure.value]], fmt="o", color=colour, markersize=4.2,
+                elinewidth=1.3, markerfacecolor="none" if row.is_few else colour, clip_on=False,
+            )  # fmt: skip
+        axes.axvline(whole, color=BASE, linewidth=1, linestyle=(0, (3, 3)))
+        axes.grid(visible=False, axis="y")
+        axes.grid(axis="x")
+        axes.set_ylim(len(lines) - 0.4, -0.6)
+        axes.set_yticks(range(len(lines)), [_line_of(row) for row in lines])
+        for row, label in zip(lines, axes.get_yticklabels(), strict=True):
+            label.set_color(INK if isinstance(row, str) else SOFT)
+        axes.tick_params(axis="y", pad=7)  # dots at 0 stand clear of the names
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
+        if metric == "rmse":
+            axes.set(xlabel="RMSE, in things")
+            axes.set_xlim(0)
+        else:
+            axes.set(xlabel="counted right", xlim=(0, 1))
+            axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+
+    return _draw(name, draw, told=told, size_in=(SIZE_IN[0], 0.6 + ROW_IN * len(lines)))
+
+
+def _line_of(row: Slice | str) -> str:
+    return row if isinstance(row, str) else f"{row.label}, n {row.n:,}"
 
 
 def trials(

@@ -6,8 +6,17 @@ from stocktake.pages import confusion as confusions
 from stocktake.pages import page, plots
 from stocktake.pages.standing import Stages
 from stocktake.pages.words import percent
-from stocktake.schema.cards import Calibration, ScoreCard
+from stocktake.schema.cards import Calibration, ScoreCard, Slice
 
+FIGURES = {
+    "accuracy": ("counted right", "percent"),
+    "within_one": ("right or off by one", "percent"),
+    "rmse": ("RMSE", "fixed"),
+    "mae": ("mean error", "fixed"),
+}
+"""Titles and kinds of the figures that answers are judged by."""
+TRUE_COUNT = "true count"
+"""The trait of that name, as evaluate has it."""
 ROWS_SHOWN = 16
 """Lines of the per-count table that are open; the others unfold."""
 PICTURES = 6
@@ -40,14 +49,24 @@ def scorecard(stages: Stages) -> dict[str, Any]:
     return {
         "card": card,
         "columns": (
-            ("accuracy", "counted right", "percent"),
-            ("within_one", "right or off by one", "percent"),
-            ("rmse", "RMSE", "fixed"),
-            ("mae", "mean error", "fixed"),
+            *((key, title, kind) for key, (title, kind) in FIGURES.items()),
             ("nll", "NLL", "fixed"),
         ),
         "method": card.metrics["accuracy"].method,
+        "own": [
+            (one.decode, FIGURES[one.metric][0], FIGURES[one.metric][1], one.estimate)
+            for one in card.by_decoding
+        ],
+        "choice": _choice(card),
     }
+
+
+def _choice(card: ScoreCard) -> dict[str, Any] | None:
+    """How the decoding was chosen; None if it was set."""
+    if card.choice is None:
+        return None
+    title, kind = FIGURES[card.choice.metric]
+    return {"made": card.choice, "title": title, "kind": kind}
 
 
 def per_count(stages: Stages) -> dict[str, Any]:
@@ -56,6 +75,7 @@ def per_count(stages: Stages) -> dict[str, Any]:
     told = f"Share counted right by true count, {card.n} photos of the {card.fold} fold."
     names = [name for name in card.baselines if name in ("majority", "frequency", "median")]
     return {
+        "card": card,
         "rows": card.per_count,
         "shown": ROWS_SHOWN,
         "names": names,
@@ -74,7 +94,7 @@ def confusion(stages: Stages) -> dict[str, Any]:
 def calibration(stages: Stages) -> dict[str, Any]:
     """How honest confidences are, and what the intervals held."""
     card = card_of(stages)
-    fitted = Calibration.read(stages["evaluate"].artifact("calibration.json"))
+    served = Calibration.read(stages["evaluate"].artifact("calibration.json"))
     before, after = (card.reliability.get(when, []) for when in ("before", "after"))
     told = (
         f"Confidence stated against share counted right, {card.n} photos: the mean gap is"
@@ -83,7 +103,8 @@ def calibration(stages: Stages) -> dict[str, Any]:
     )
     return {
         "card": card,
-        "fitted": fitted,
+        "fitted": card.calibration or served,
+        "served": served,
         "plot": page.safe(plots.reliability("reliability", before, after, told=told)),
         "told": told,
         "rows": (
@@ -92,6 +113,63 @@ def calibration(stages: Stages) -> dict[str, Any]:
             ("brier", "Brier score"),
         ),
     }
+
+
+def slices(stages: Stages) -> dict[str, Any] | None:
+    """Accuracy, errors and intervals by trait of the photos; cards from before have none."""
+    card = card_of(stages)
+    if not card.slices:
+        return None
+    names = list(dict.fromkeys(one.name for one in card.slices))
+    judged = [one for one in card.slices if not one.is_few]
+    apart = {name: _apart(judged, card, name) for name in ("accuracy", "rmse")}
+    whole = {name: card.metrics[name].value for name in ("accuracy", "rmse")}
+    told = (
+        f"by slices of the {card.fold} fold, {card.n} photos; whiskers are 95% intervals, the"
+        " dashed line is the whole fold"
+    )
+    plotted = {
+        name: page.safe(
+            plots.slices(
+                f"slices-{name}",
+                card.slices,
+                metric=name,
+                whole=whole[name],
+                told=f"{title} {told}.",
+            )
+        )
+        for name, title in (("accuracy", "Share counted right"), ("rmse", "RMSE"))
+    }
+    return {
+        "card": card,
+        "tables": [(name, [one for one in card.slices if one.name == name]) for name in names],
+        "apart": apart,
+        "judged": len(judged),
+        "by_luck": round(len(judged) / 20, 1),
+        "plots": plotted,
+        "told": {"accuracy": f"Share counted right {told}.", "rmse": f"RMSE, in things, {told}."},
+        "few": any(one.is_few for one in card.slices),
+    }
+
+
+def _apart(judged: list[Slice], card: ScoreCard, metric: str) -> dict[str, Any]:
+    """The slices furthest from the whole among those whose interval leaves the whole's figure out.
+
+    `first` is the furthest, `is_better` says to which side; `weakest` is the furthest to the bad
+    side that is no true count: large counts are harder, which surprises nobody.
+    """
+    whole = card.metrics[metric].value
+    good = 1 if FIGURES[metric][1] == "percent" else -1
+    gains = [
+        (good * (one.metrics[metric].value - whole), one)
+        for one in judged
+        if not one.metrics[metric].low <= whole <= one.metrics[metric].high
+    ]
+    gain, first = max(gains, key=lambda pair: abs(pair[0]), default=(0.0, None))
+    bad = [(far, one) for far, one in gains if far < 0 and one.name != TRUE_COUNT]
+    _, weakest = min(bad, key=lambda pair: pair[0], default=(0.0, None))
+    weakest = None if weakest is first else weakest
+    return {"first": first, "is_better": gain > 0, "weakest": weakest}
 
 
 def selective(stages: Stages) -> dict[str, Any] | None:

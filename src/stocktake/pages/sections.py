@@ -47,6 +47,7 @@ PROVENANCE = Section("provenance", "Data", "", ("ingest",), data_sections.proven
 SECTIONS = (
     Section("scorecard", "Scorecard", "Result", ("evaluate",), score_sections.scorecard),
     Section("per-count", "By true count", "Result", ("evaluate",), score_sections.per_count),
+    Section("slices", "Where it is weak", "Result", ("evaluate",), score_sections.slices),
     Section("confusion", "Confusion", "Result", ("evaluate",), score_sections.confusion),
     Section("calibration", "Calibration", "Result", ("evaluate",), score_sections.calibration),
     Section(

@@ -103,60 +103,6 @@ class Baseline:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ScoreCard:
-    """What a model's answers are worth on one fold."""
-
-    fold: str
-    """Fold that was judged."""
-    n: int
-    """Photos in it."""
-    groups: int
-    """Sibling groups in it; intervals resample these."""
-    max_count: int
-    """Largest count the model can say."""
-    beyond_max_count: int
-    """Photos whose true count is above max_count: always wrong, never left out."""
-    decode: str
-    """How probabilities become one count: mode, median or mean (rounded)."""
-    temperature: float
-    """Temperature the probabilities were divided by, fitted on the calib fold."""
-    coverage: float
-    """Share of photos whose true count the intervals promise to hold."""
-    nll_floor: float
-    """Probabilities below it count as it in nll."""
-    floored: int
-    """Photos whose true count had a probability below nll_floor."""
-    metrics: dict[str, Estimate]
-    """accuracy, within_one, rmse, mae, kappa, nll, brier, ece, covered, width, and before
-    calibration nll_before, brier_before, ece_before; over_majority is the gain in accuracy."""
-    wilson: dict[str, Estimate]
-    """The shares among `metrics` with Wilson intervals, which take photos as independent."""
-    decodings: dict[str, dict[str, Estimate]]
-    """accuracy, within_one, rmse and mae of each way to decode."""
-    baselines: dict[str, Baseline]
-    """majority, frequency, mean and median of the train fold."""
-    per_count: list[CountRow]
-    """By true count, rising."""
-    confusion: list[list[int]]
-    """Photos by true count (row, 0 to the largest true one) and answered count (column)."""
-    reliability: dict[str, list[ReliabilityBin]]
-    """Bins with photos, `before` and `after` calibration."""
-    selective: list[Accepted] = field(default_factory=list)
-    """The surest tenth, two tenths and so on to all; cards from before have none."""
-    format: str = SCORECARD
-    """Name and version of this file's format."""
-
-    def write(self, path: Path) -> None:
-        """Replace the file in one step."""
-        _write(path, asdict(self))
-
-    @classmethod
-    def read(cls, path: Path) -> "ScoreCard":
-        """The card in that file; DataError if it is missing, damaged or of another format."""
-        return _read(path, cls, SCORECARD)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Calibration:
     """What makes a model's probabilities honest; fitted on photos that nothing else was."""
 
@@ -194,6 +140,120 @@ class Calibration:
     def read(cls, path: Path) -> "Calibration":
         """The one in that file; DataError if it is missing, damaged or of another format."""
         return _read(path, cls, CALIBRATION)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """Which way to decode was chosen, by what, and on which photos: never those judged."""
+
+    metric: str
+    """What it was chosen for: accuracy, within_one, rmse or mae."""
+    fold: str
+    """Fold it was chosen on."""
+    n: int
+    """Photos in that fold."""
+    values: dict[str, float]
+    """The metric there under each way to decode, the best first."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DecodingFigure:
+    """A figure under the way to decode that is meant for it."""
+
+    decode: str
+    """How probabilities become one count."""
+    metric: str
+    """What is measured."""
+    estimate: Estimate
+    """The figure on the judged fold."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Slice:
+    """A part of the judged photos that share a trait."""
+
+    name: str
+    """The trait, as blur or true count."""
+    label: str
+    """What of it these photos have."""
+    n: int
+    """Photos in the slice."""
+    groups: int
+    """Sibling groups in it; intervals resample these."""
+    metrics: dict[str, Estimate]
+    """accuracy, within_one and rmse on these photos."""
+    is_few: bool
+    """Whether these are too few photos to judge by."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScoreCard:
+    """What a model's answers are worth on one fold."""
+
+    fold: str
+    """Fold that was judged."""
+    n: int
+    """Photos in it."""
+    groups: int
+    """Sibling groups in it; intervals resample these."""
+    max_count: int
+    """Largest count the model can say."""
+    beyond_max_count: int
+    """Photos whose true count is above max_count: always wrong, never left out."""
+    decode: str
+    """How probabilities become one count: mode, median, mean (rounded) or window."""
+    temperature: float
+    """Temperature the probabilities were divided by, fitted on the calib fold."""
+    coverage: float
+    """Share of photos whose true count the intervals promise to hold."""
+    nll_floor: float
+    """Probabilities below it count as it in nll."""
+    floored: int
+    """Photos whose true count had a probability below nll_floor."""
+    metrics: dict[str, Estimate]
+    """accuracy, within_one, rmse, mae, kappa, nll, brier, ece, covered, width, and before
+    calibration nll_before, brier_before, ece_before; over_majority is the gain in accuracy."""
+    wilson: dict[str, Estimate]
+    """The shares among `metrics` with Wilson intervals, which take photos as independent."""
+    decodings: dict[str, dict[str, Estimate]]
+    """accuracy, within_one, rmse and mae of each way to decode."""
+    baselines: dict[str, Baseline]
+    """majority, frequency, mean and median of the train fold."""
+    per_count: list[CountRow]
+    """By true count, rising."""
+    confusion: list[list[int]]
+    """Photos by true count (row, 0 to the largest true one) and answered count (column)."""
+    reliability: dict[str, list[ReliabilityBin]]
+    """Bins with photos, `before` and `after` calibration."""
+    selective: list[Accepted] = field(default_factory=list)
+    """The surest tenth, two tenths and so on to all; cards from before have none."""
+    choice: Choice | None = None
+    """How `decode` was chosen; None if it was set."""
+    by_decoding: list[DecodingFigure] = field(default_factory=list)
+    """Each way to decode with what it is meant for; cards from before have none."""
+    slices: list[Slice] = field(default_factory=list)
+    """By trait of the photos; cards from before have none."""
+    counts: str = ""
+    """True counts that were judged and could be answered, as "1-5"; "" for all."""
+    mix: str = ""
+    """Mix of counts the probabilities were corrected to; "" for that of training."""
+    shift: list[float | None] = field(default_factory=list)
+    """What `counts` and `mix` add to each count's log-probability after the temperature, before it
+    is normalised; None: never answered. Empty if nothing is added."""
+    calibration: Calibration | None = None
+    """What answers were judged with, fitted under the same counts and mix; calibration.json holds
+    that of the model as it is served, without either."""
+    format: str = SCORECARD
+    """Name and version of this file's format."""
+
+    def write(self, path: Path) -> None:
+        """Replace the file in one step."""
+        _write(path, asdict(self))
+
+    @classmethod
+    def read(cls, path: Path) -> "ScoreCard":
+        """The card in that file; DataError if it is missing, damaged or of another format."""
+        return _read(path, cls, SCORECARD)
 
 
 def _write(path: Path, row: dict[str, Any]) -> None:

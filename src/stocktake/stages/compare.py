@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stocktake.errors import DataError, RunError
+from stocktake.runs import settings as reader
 from stocktake.runs.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ RESAMPLES = 1000
 def paired(first: RunFolder, second: RunFolder) -> "dict[str, Difference]":
     """By how much the second's figures exceed the first's: accuracy, within_one, rmse and nll.
 
-    Answers are those that evaluate judged: calibrated, decoded as each run's settings say.
+    Answers are those that evaluate judged: calibrated, limited, corrected and decoded as its
+    scorecard says.
 
     Args:
         first: a finished run of evaluate.
@@ -54,22 +56,20 @@ class _Judged:
 
 
 def _judged(run: RunFolder) -> _Judged:
-    from stocktake.measure import decoding, metrics
-    from stocktake.measure.calibration import with_temperature
+    from stocktake.measure import metrics
     from stocktake.schema import scores as schema
-    from stocktake.schema.cards import Calibration
-    from stocktake.store.tables import read_table
+    from stocktake.schema.cards import ScoreCard
+    from stocktake.stages.evaluate import EvaluateSettings, as_judged
 
     run.result()
-    settings, inputs = run.settings(), run.info().get("inputs", {})
+    inputs = run.info().get("inputs", {})
     scores = RunFolder(Path(inputs.get("scores", {}).get("address", "")))
     if not inputs or not scores.artifact("scores.parquet").is_file():
         raise RunError(f"{run.path} names no scores that are still there; score again")
-    table = read_table(scores.artifact("scores.parquet"), format=schema.FORMAT)
-    rows = schema.of_folds(table, [settings["fold"]]).sort_by("photo_id")
-    temperature = Calibration.read(run.artifact("calibration.json")).temperature
-    log_probs = with_temperature(schema.matrix(rows), temperature)
-    said, counts = decoding.decode(log_probs, settings["decode"]), schema.counts(rows)
+    settings = reader.build(EvaluateSettings, run.settings(), where=f"{run.path}/settings.json")
+    card = ScoreCard.read(run.artifact("scorecard.json"))
+    rows, log_probs, said = as_judged(scores, settings, card)
+    counts = schema.counts(rows)
     return _Judged(
         name=run.path.parent.name,
         truth=dict(zip(rows["photo_id"].to_pylist(), counts.tolist(), strict=True)),

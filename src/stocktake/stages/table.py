@@ -87,7 +87,9 @@ STAGES = (
     Stage("tune", DATA, "study", "Search for better training settings.", is_driver=True),
     Stage("train", DATA, "checkpoint", "Fit a counter.", 2, has_estimate=True),
     Stage("score", (*DATA, "checkpoint"), "scores", "Log-probabilities of every count, per photo."),
-    Stage("evaluate", ("scores",), "calibration", "Scorecard with intervals; calibration."),
+    Stage(
+        "evaluate", ("photos", "scores"), "calibration", "Scorecard with intervals; calibration."
+    ),
     Stage("export", ("checkpoint", "calibration"), "bundle", "ONNX bundle, ready to serve."),
     Stage("predict", ("bundle",), "predictions", "Counts for any photos, without torch."),
     Stage("serve", ("bundle", *DATA), "answers", "Answer over HTTP; in a run, prove it on photos."),

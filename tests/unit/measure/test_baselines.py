@@ -45,6 +45,31 @@ def test_mean_and_median_have_no_accuracy_unless_whole():
     assert "accuracy" in guesses({2: 3})["median"].statistics(COUNTS)
 
 
+def test_scikit_learn_agrees():
+    dummy = pytest.importorskip("sklearn.dummy")
+    theirs = pytest.importorskip("sklearn.metrics")
+    seen = np.repeat(list(TRAIN), list(TRAIN.values()))
+    blind, photos = np.zeros((len(seen), 1)), np.zeros((3, 1))
+    known = COUNTS[:3]  # log_loss knows no count that training lacked
+
+    def said(model):
+        return model.fit(blind, seen).predict(photos)
+
+    majority = said(dummy.DummyClassifier(strategy="most_frequent"))
+    mean = said(dummy.DummyRegressor(strategy="mean"))
+    median = said(dummy.DummyRegressor(strategy="median"))
+    prior = dummy.DummyClassifier(strategy="prior").fit(blind, seen)
+    ours = {name: guess.statistics(known) for name, guess in guesses(TRAIN).items()}
+
+    assert ours["majority"]["accuracy"].value == theirs.accuracy_score(known, majority)
+    assert ours["mean"]["rmse"].value == pytest.approx(theirs.root_mean_squared_error(known, mean))
+    assert ours["median"]["mae"].value == pytest.approx(theirs.mean_absolute_error(known, median))
+    chances = prior.predict_proba(photos)
+    assert ours["frequency"]["nll"].value == pytest.approx(
+        theirs.log_loss(known, chances, labels=prior.classes_)
+    )
+
+
 def test_of_equally_common_counts_the_smaller_is_the_majority():
     assert guesses({3: 7, 2: 7})["majority"].constant == 2
 

@@ -24,6 +24,15 @@ def test_wilson_by_the_book():
     assert found.value == 0.8 and found.n == 10 and "Wilson 95%" in found.method
 
 
+@pytest.mark.parametrize(("right", "n"), [(0, 7), (3, 7), (250, 860), (7, 7)])
+def test_scipy_agrees_on_wilson(right, n):
+    stats = pytest.importorskip("scipy.stats")
+    theirs = stats.binomtest(right, n).proportion_ci(0.95, method="wilson")
+    ours = wilson(right, n)
+
+    assert (ours.low, ours.high) == (pytest.approx(theirs.low), pytest.approx(theirs.high))
+
+
 @pytest.mark.parametrize(("right", "low", "high"), [(0, 0.0, 0.2775), (10, 0.7225, 1.0)])
 def test_wilson_has_an_interval_where_all_are_alike(right, low, high):
     found = wilson(right, 10)

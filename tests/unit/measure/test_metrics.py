@@ -84,6 +84,28 @@ def test_scikit_learn_agrees(fold_of):
     )
 
 
+def test_scikit_learn_agrees_on_answers_off_by_one(fold_of):
+    theirs = pytest.importorskip("sklearn.metrics")
+    fold = fold_of("test", 300, seed=6)
+    said = fold.log_probs.argmax(axis=1)
+    nearest = np.clip(fold.counts, said - 1, said + 1)  # what an answer may stand for
+
+    assert metrics.within_one(said, fold.counts) == theirs.accuracy_score(fold.counts, nearest)
+
+
+def test_scikit_learn_agrees_on_confidence(fold_of):
+    theirs = pytest.importorskip("sklearn.calibration")
+    fold = fold_of("test", 700, seed=3)
+    confidence, right, places = metrics.by_confidence(fold.log_probs, fold.counts)
+    observed, stated = theirs.calibration_curve(right, confidence, n_bins=metrics.BINS)
+    photos = np.bincount(places)[np.unique(places)]
+
+    assert [right[places == place].mean() for place in np.unique(places)] == pytest.approx(observed)
+    assert metrics.expected_calibration_error(fold.log_probs, fold.counts) == pytest.approx(
+        (photos @ np.abs(observed - stated)) / 700
+    )
+
+
 def test_kappa_of_a_single_count_is_zero_not_nan():
     assert metrics.quadratic_kappa(np.array([3, 3]), np.array([3, 3])) == 0
 

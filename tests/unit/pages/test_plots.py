@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 
 from stocktake.pages import plots
-from stocktake.schema.cards import Accepted, CountRow, Estimate, ReliabilityBin
+from stocktake.schema.cards import Accepted, CountRow, Estimate, ReliabilityBin, Slice
 
 TOLD = 'what it shows: "<b>" & more'
 
@@ -33,6 +33,11 @@ def accepted(of_all: float, accuracy: float) -> Accepted:
     return Accepted(share=of_all, least_confidence=0.3, accuracy=share(accuracy), within_one=near)
 
 
+def slice_of(label: str, accuracy: float, *, is_few: bool = False) -> Slice:
+    figures = {"accuracy": share(accuracy), "rmse": share(accuracy)}
+    return Slice(name="blur", label=label, n=1204, groups=9, metrics=figures, is_few=is_few)
+
+
 DRAWN = {
     "bars": lambda name: plots.bars(name, {"1": 30, "2": 1204}, xlabel="count", told=TOLD),
     "histogram": lambda name: plots.histogram(name, [0, 1, 2], [3, 4], xlabel="px", told=TOLD),
@@ -52,6 +57,13 @@ DRAWN = {
     ),
     "selective": lambda name: plots.selective(
         name, [accepted(0.1, 0.9), accepted(1.0, 0.4)], told=TOLD
+    ),
+    "slices": lambda name: plots.slices(
+        name,
+        [slice_of("near", 0.45), slice_of("far", 0.8)],
+        metric="accuracy",
+        whole=0.4,
+        told=TOLD,
     ),
     "trials": lambda name: plots.trials(
         name, [(0, 1.5), (2, 1.2)], metric="val_loss", best=2, told=TOLD
@@ -143,3 +155,29 @@ def test_the_best_trial_is_drawn_unlike_the_others():
 
 def test_reliability_without_bins_is_an_empty_plot():
     assert plots.reliability("r", [], [], told=TOLD)
+
+
+def test_slices_stand_below_their_trait_with_n():
+    found = texts(draw("slices"))
+
+    assert [one for one in found if "n " in one or one == "blur"] == [
+        "blur",
+        "near, n 1,204",
+        "far, n 1,204",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("row", "colour"),
+    [
+        (slice_of("as all", 0.45), "--model"),
+        (slice_of("apart", 0.8), "--other"),
+        (slice_of("few", 0.8, is_few=True), None),
+    ],
+)
+def test_only_a_slice_apart_from_the_whole_stands_out(row, colour):
+    for metric in ("accuracy", "rmse"):
+        svg = plots.slices("s", [row], metric=metric, whole=0.4, told=TOLD)
+
+        for one in ("--model", "--other"):
+            assert (f"var({one})" in svg) is (one == colour)

@@ -8,10 +8,13 @@ from stocktake.schema.cards import (
     Accepted,
     Baseline,
     Calibration,
+    Choice,
     CountRow,
+    DecodingFigure,
     Estimate,
     ReliabilityBin,
     ScoreCard,
+    Slice,
 )
 
 
@@ -46,17 +49,45 @@ def card() -> ScoreCard:
         selective=[
             Accepted(share=1.0, least_confidence=0.2, accuracy=estimate(), within_one=estimate())
         ],
+        choice=Choice(metric="rmse", fold="val", n=9, values={"mean": 0.9, "mode": 1.1}),
+        by_decoding=[DecodingFigure(decode="mode", metric="accuracy", estimate=estimate())],
+        slices=[
+            Slice(
+                name="true count",
+                label="1",
+                n=10,
+                groups=8,
+                metrics={"accuracy": estimate()},
+                is_few=True,
+            )
+        ],
+        counts="0-1",
+        mix="uniform",
+        shift=[None, 0.25],
+        calibration=calibration(),
     )
 
 
-def test_a_card_from_before_has_no_selective(tmp_path):
+def test_a_card_from_before_is_read_without_what_came_later(tmp_path):
     path = tmp_path / "scorecard.json"
     card().write(path)
     row = json.loads(path.read_text())
-    del row["selective"]
+    for later in (
+        "shift",
+        "calibration",
+        "selective",
+        "choice",
+        "by_decoding",
+        "slices",
+        "counts",
+        "mix",
+    ):
+        del row[later]
     path.write_text(json.dumps(row))
+    found = ScoreCard.read(path)
 
-    assert ScoreCard.read(path).selective == []
+    assert found.selective == found.by_decoding == found.slices == found.shift == []
+    assert found.choice is found.calibration is None and found.counts == found.mix == ""
 
 
 def calibration(**changes: object) -> Calibration:

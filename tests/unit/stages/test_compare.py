@@ -4,20 +4,24 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from drawn import ingested
 
-from stocktake.errors import DataError, RunError
+from stocktake.errors import DataError, RunError, SettingsError
 from stocktake.measure import metrics
 from stocktake.runs.folder import RunFolder
 from stocktake.schema import scores as schema
+from stocktake.schema.cards import ScoreCard
 from stocktake.stages.compare import paired
 from stocktake.stages.evaluate import EvaluateSettings, evaluate
 from stocktake.store.tables import write_table
 
 COUNTS = np.random.default_rng(0).integers(1, 4, 280)
-FOLDS = ["calib"] * 120 + ["test"] * 160
+FOLDS = ["calib"] * 80 + ["val"] * 40 + ["test"] * 160
 
 
-def judged(folder: Path, name: str, *, sharp: float, ids: range = range(280), order: int = 1):
+def judged(
+    folder: Path, name: str, *, sharp: float, ids: range = range(280), order: int = 1, **more
+):
     """A run's evaluate folder, over drawn scores; `sharp` is how much the model knows."""
     rng = np.random.default_rng(1)
     logits = rng.normal(size=(280, 4)) - sharp * np.abs(np.arange(4) - COUNTS[:, None])
@@ -36,9 +40,14 @@ def judged(folder: Path, name: str, *, sharp: float, ids: range = range(280), or
     scores.close("done", result={"counts_by_fold": {"train": {"1": 5, "2": 5}}})
     inputs = {"scores": {"address": str(scores.path), "fingerprint": scores.fingerprint}}
     about = {"stage": "evaluate", "inputs": inputs}
-    settings = {"fold": "test", "decode": "mode"}
+    photos = ingested(
+        folder / name / "ingest",
+        dict(zip(rows["photo_id"].to_pylist(), COUNTS.tolist(), strict=True)),
+    )
+    settings = {"fold": "test", "decode": "mode", "resamples": 100} | more
     run = RunFolder.begin(folder / name / "evaluate", about=about, settings=settings)
-    result = evaluate(scores=scores, settings=EvaluateSettings(resamples=100), run=run)
+    given = EvaluateSettings(**settings)
+    result = evaluate(photos=photos, scores=scores, settings=given, run=run)
     run.close("done", result={"accuracy": result.accuracy, "rmse": result.rmse})
     return run
 
@@ -53,6 +62,23 @@ def test_differences_are_those_of_the_scorecards(tmp_path):
         assert found[name].value == pytest.approx(gain)
     assert found["accuracy"].low > 0 and found["accuracy"].p < 0.01
     assert (found["accuracy"].n, found["accuracy"].groups) == (160, 80)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [{"decode": "chosen", "decode_for": "within_one"}, {"mix": "1=0.8,2=0.2"}, {"counts": "1-2"}],
+)
+def test_answers_are_those_judged_however_they_were_made(tmp_path, setting):
+    counts = {"counts": setting["counts"]} if "counts" in setting else {}
+    plain = judged(tmp_path, "plain", sharp=0.5, **counts)
+    other = judged(tmp_path, "other", sharp=0.3, **setting)
+    found = paired(plain, other)
+
+    cards = [ScoreCard.read(run.artifact("scorecard.json")) for run in (plain, other)]
+    assert (cards[1].decode == "mode") is ("decode" not in setting)
+    for figure in ("accuracy", "rmse", "within_one", "nll"):
+        values = [card.metrics[figure].value for card in cards]
+        assert found[figure].value == pytest.approx(values[1] - values[0], abs=1e-6)
 
 
 def test_photos_are_paired_by_id_whatever_their_order(tmp_path):
@@ -88,3 +114,12 @@ def test_the_figures_are_of_calibrated_answers(tmp_path):
         values.append(raw)
 
     assert paired(run, other)["nll"].value != pytest.approx(values[1] - values[0], abs=1e-4)
+
+
+def test_settings_of_another_version_are_a_clear_error(tmp_path):
+    one, other = judged(tmp_path, "one", sharp=1), judged(tmp_path, "other", sharp=1)
+    path = other.path / "settings.json"
+    path.write_text(path.read_text().replace('"decode"', '"decoding"'))
+
+    with pytest.raises(SettingsError, match=r"did you mean 'decode"):
+        paired(one, other)
