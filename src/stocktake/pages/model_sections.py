@@ -10,6 +10,12 @@ from stocktake.pages.standing import Stages
 from stocktake.pages.words import number, percent
 
 TRIALS_SHOWN = 40
+KEPT_FOR = {
+    "val_loss": "with the lowest validation loss",
+    "val_accuracy": "with the most validation photos right",
+    "epoch": "the last one",
+}
+"""Why the kept epoch is the one that is kept, by train.better_by."""
 
 
 def training(stages: Stages) -> dict[str, Any] | None:
@@ -40,6 +46,7 @@ def training(stages: Stages) -> dict[str, Any] | None:
     return {
         "result": result,
         "settings": stage.run.settings(),
+        "kept_for": KEPT_FOR[stage.run.settings().get("better_by", "val_loss")],
         "plots": drawn,
         "val_photos": _val_photos(stages),
         "seconds": sum(value for _, value in by_name.get("seconds", [])),

@@ -144,6 +144,11 @@ def trained(way: Way) -> None:
         train_counts={"1": 12, "2": 12, "3": 12},
         train_left_out=0,
         missing_counts=[0],
+        device="cpu",
+        precision="float32",
+        peak_memory_gb=1.2,
+        estimated_s=100.0,
+        took_s=120.0,
     )
     close(run, made)
 
