@@ -17,7 +17,7 @@ OPTIONS = {
     "settings check": {"--set", "--json", "--help"},
 }
 OPTIONS |= {
-    stage.name: SHARED | {f"--{thing}" for thing in stage.takes}
+    stage.name: SHARED | {f"--{thing}" for thing in (*stage.takes, *stage.or_takes)}
     for stage in table.STAGES
     if stage.name != "serve"
 }

@@ -18,7 +18,7 @@ def test_a_stage_takes_what_the_table_says(stage: table.Stage):
     driver = {"engine", "train_settings"} if stage.is_driver else set()
     seen = {"seen"} & parameters if parts.outside else set()
 
-    assert parameters == {*stage.takes, "settings", "run"} | driver | seen
+    assert parameters == {*stage.takes, *stage.or_takes, "settings", "run"} | driver | seen
 
 
 @STAGES

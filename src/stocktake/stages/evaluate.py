@@ -47,6 +47,13 @@ class EvaluateSettings:
     """What chosen chooses by: accuracy, within_one, rmse or mae."""
     counts: str = ""
     """True counts to judge, such as "1-5"; answers and calibration are limited to them as well."""
+    source: str = ""
+    """Photos never ingested, with their true counts, for a bundle to be judged on: a folder or
+    s3://BUCKET/PREFIX with bin-images/ID.jpg and metadata/ID.json."""
+    endpoint_url: str = ""
+    """Address of an S3-compatible server, for s3:// sources outside AWS."""
+    anonymous: bool = False
+    """Read a bucket without credentials, as public ones allow."""
     mix: str = ""
     """Mix of counts that answers expect: "" or train as in training, uniform, or shares such as
     "1=0.2,2=0.3,3=0.5"."""
@@ -137,19 +144,43 @@ class EvaluateResult:
     """Photos whose true count the model cannot say; counted as wrong."""
 
 
+def outside(settings: EvaluateSettings) -> str:
+    """Digest of what the source lists, if there is one."""
+    from stocktake.stages import fresh
+
+    return fresh.listed(settings) if settings.source else ""
+
+
 def evaluate(
-    *, photos: RunFolder, scores: RunFolder, settings: EvaluateSettings, run: RunFolder
+    *,
+    settings: EvaluateSettings,
+    run: RunFolder,
+    photos: RunFolder | None = None,
+    scores: RunFolder | None = None,
+    bundle: RunFolder | None = None,
 ) -> EvaluateResult:
     """Write scorecard.json and calibration.json.
+
+    Either `photos` and `scores` are given, and a fold is judged; or `bundle` is, and the photos of
+    `settings.source` are, with the calibration that the bundle has.
 
     calibration.json is that of the model as it is served: neither `counts` nor `mix` have a part in
     it. The scorecard holds the one it was judged with.
 
     Raises:
+        SettingsError: if a bundle is to be judged and no source of photos is named.
         DataError: if the scores are damaged, a fold that is needed has no scored photo, or a photo
             that was scored is not among the photos.
     """
     from stocktake.measure import scorecard
+    from stocktake.stages import fresh
+
+    if bundle is not None:
+        found = fresh.scored(bundle, settings, run)
+        card = _judged(found.table, run, found.calibration, found.train_counts, settings, run)
+        found.calibration.write(run.artifact("calibration.json"))
+        return _result(card)
+    assert photos is not None and scores is not None, "the table of stages says what is given"
     from stocktake.schema import scores as schema
     from stocktake.store.tables import read_table
 
@@ -160,6 +191,25 @@ def evaluate(
     calib = _fold(table, CALIB, counts=settings.counts)
     calibration = scorecard.calibrate(calib, coverage=settings.coverage, reading=reading)
     _say_doubts(calibration, run)
+    card = _judged(table, photos, calibration, train_counts, settings, run)
+    served = scorecard.calibrate(_fold(table, CALIB), coverage=settings.coverage)
+    served.write(run.artifact("calibration.json"))
+    return _result(card)
+
+
+def _judged(
+    table: Any,
+    photos: RunFolder,
+    calibration: "Calibration",
+    train_counts: Mapping[int, int],
+    settings: EvaluateSettings,
+    run: RunFolder,
+) -> "ScoreCard":
+    """Judge the fold of a table of scores, and write scorecard.json."""
+    from stocktake.measure import scorecard
+    from stocktake.schema import scores as schema
+
+    reading = _reading(settings, train_counts, schema.max_count(table))
     judged = replace(
         _fold(table, settings.fold, counts=settings.counts),
         partings=_partings(photos, _rows(table, settings.fold, settings.counts), run),
@@ -180,10 +230,8 @@ def evaluate(
             f"{card.beyond_max_count} of {card.n} photos have a true count above"
             f" {card.max_count}, which the model cannot say: counted as wrong"
         )
-    served = scorecard.calibrate(_fold(table, CALIB), coverage=settings.coverage)
-    served.write(run.artifact("calibration.json"))
     card.write(run.artifact("scorecard.json"))
-    return _result(card)
+    return card
 
 
 def as_judged(

@@ -154,6 +154,7 @@ class _Origin:
 
     data: str
     views: int
+    train_counts: dict[str, int]
 
 
 def _origin(checkpoint: RunFolder, calibration: RunFolder, run: RunFolder) -> _Origin:
@@ -163,13 +164,14 @@ def _origin(checkpoint: RunFolder, calibration: RunFolder, run: RunFolder) -> _O
         RunError: if the calibration was fitted on the scores of another checkpoint.
     """
     data = "unknown photos"
+    trained_on = checkpoint.result().get("train_counts", {})
     photos = _input_of(checkpoint, "photos")
     if photos is not None:
         data = str(photos.settings().get("source", data))
     scores = _input_of(calibration, "scores")
     if scores is None:
         run.warn("the scores behind the calibration are gone: taken as fitted on this checkpoint")
-        return _Origin(data=data, views=1)
+        return _Origin(data=data, views=1, train_counts=trained_on)
     views = int(scores.settings().get("views", 1))
     scored = scores.info()["inputs"].get("checkpoint", {}).get("fingerprint")
     if scored != checkpoint.fingerprint:
@@ -177,7 +179,7 @@ def _origin(checkpoint: RunFolder, calibration: RunFolder, run: RunFolder) -> _O
             f"{calibration.path} was fitted on scores of another checkpoint than {checkpoint.path};"
             " run `stocktake score` and `stocktake evaluate` for this one"
         )
-    return _Origin(data=data, views=views)
+    return _Origin(data=data, views=views, train_counts=trained_on)
 
 
 def _input_of(run: RunFolder, name: str) -> RunFolder | None:
@@ -199,6 +201,7 @@ def _about(
         preprocessing=about.preprocessing,
         calibration=asdict(fitted),
         views=origin.views,
+        train_counts=origin.train_counts,
         backbone=about.backbone,
         head=about.head,
         weights_source=about.weights_source,

@@ -57,7 +57,7 @@ class Plan:
 
     def job(self, stage: table.Stage) -> Job:
         """The job that makes this stage of the run."""
-        inputs = {thing: self._address_of(thing) for thing in stage.takes}
+        inputs = {thing: self._address_of(thing) for thing in stage.inputs(self.inputs)}
         settings = self.table_of(stage.name)
         return Job(
             stage=stage.name,

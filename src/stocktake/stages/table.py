@@ -1,6 +1,6 @@
 """The way of the data, from photos in a bucket to counts over HTTP."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -61,6 +61,14 @@ class Stage:
     is_driver: bool = False
     has_estimate: bool = False
     """Whether its file has `estimate`; said here, so that help need not import it."""
+    or_takes: tuple[str, ...] = ()
+    """What it takes instead, where that is given and it reads photos from its `source`."""
+    reads_photos: bool = False
+    """Whether its settings have a `source` of photos, which may stand where a file would."""
+
+    def inputs(self, given: Collection[str]) -> tuple[str, ...]:
+        """Names of its inputs, if these are given."""
+        return self.or_takes if set(self.or_takes) & set(given) else self.takes
 
     def load(self) -> Parts:
         """The stage's file, imported: settings, function, and what else it has of `Parts`."""
@@ -88,10 +96,21 @@ STAGES = (
     Stage("train", DATA, "checkpoint", "Fit a counter.", 2, has_estimate=True),
     Stage("score", (*DATA, "checkpoint"), "scores", "Log-probabilities of every count, per photo."),
     Stage(
-        "evaluate", ("photos", "scores"), "calibration", "Scorecard with intervals; calibration."
+        "evaluate",
+        ("photos", "scores"),
+        "calibration",
+        "Scorecard with intervals; calibration.",
+        or_takes=("bundle",),
+        reads_photos=True,
     ),
     Stage("export", ("checkpoint", "calibration"), "bundle", "ONNX bundle, ready to serve."),
-    Stage("predict", ("bundle",), "predictions", "Counts for any photos, without torch."),
+    Stage(
+        "predict",
+        ("bundle",),
+        "predictions",
+        "Counts for any photos, without torch.",
+        reads_photos=True,
+    ),
     Stage("serve", ("bundle", *DATA), "answers", "Answer over HTTP; in a run, prove it on photos."),
 )
 

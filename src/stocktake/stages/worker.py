@@ -82,7 +82,7 @@ def prepare(job: Job, *, context: Any = None) -> Prepared:
     stage = table.find(job.stage)
     parts = stage.load()
     settings: Any = reader.build(parts.settings, job.settings, where=stage.name)
-    inputs = {name: _finished(job, name) for name in stage.takes}
+    inputs = {name: _finished(job, name) for name in stage.inputs(job.inputs)}
     if parts.check_place:
         parts.check_place(settings, Path(job.output))
     try:
@@ -217,7 +217,7 @@ def _finished(job: Job, name: str) -> RunFolder:
         where = f" at {address}" if address else ""
         raise RunError(
             f"{job.stage} needs {name}{where}, which is not there;"
-            f" `stocktake {stage.name}` makes it"
+            f" `stocktake {stage.name}` makes it, --{name} RUN takes that of another run"
         )
     run = RunFolder.open(address)
     if run.stage != stage.name:
