@@ -1,5 +1,6 @@
 """A training small enough to run in a blink: drawn photos, one layer, a few steps."""
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from stocktake.imaging.preprocess import Preprocessing
 from stocktake.vision.augments import augments
 from stocktake.vision.batches import Batches
 from stocktake.vision.counter import Counter
-from stocktake.vision.fitting import Plan
+from stocktake.vision.fitting import Figures, Plan
 from stocktake.vision.heads import heads
 from stocktake.vision.losses import losses
 from stocktake.vision.order import Order
@@ -52,3 +53,20 @@ def plan(model: nn.Module, *, epochs: int = 2, lr: float = 0.02, **options: Any)
         epochs=epochs,
         **options,
     )
+
+
+class Kept:
+    """Keeps what training would write, in memory."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        self.epochs: list[Any] = []
+        self.midways: list[Any] = []
+
+    def epoch(self, figures: Figures, is_best: bool, trainer: dict[str, Any]) -> None:
+        self.epochs.append((figures, is_best, copy.deepcopy(trainer)))
+        self.weights = copy.deepcopy(self.model.state_dict())
+
+    def midway(self, epochs: int, step: int, trainer: dict[str, Any]) -> None:
+        weights = copy.deepcopy(self.model.state_dict())
+        self.midways.append((epochs, step, copy.deepcopy(trainer), weights))

@@ -10,7 +10,7 @@ from stocktake.errors import SettingsError
 from stocktake.parts import Part
 from stocktake.runs.folder import RunFolder
 
-PACE = ("workers", "save_every_s")
+PACE = ("workers", "save_every_s", "features")
 
 LEAST = {
     "epochs": 1,
@@ -20,6 +20,7 @@ LEAST = {
     "processes": 1,
     "max_count": 0,
     "frozen_stages": -1,
+    "views": 0,
     "clip_norm": 0,
     "mixup": 0,
     "prior_adjustment": 0,
@@ -73,7 +74,12 @@ class TrainSettings:
     layer_decay: float = 1.0
     """Each stage of the backbone learns at this share of the next one's rate, above 0 to 1."""
     frozen_stages: int = 0
-    """Leading stages of the backbone kept as they are (faster); -1 trains the head alone."""
+    """Leading stages of the backbone kept as they are (faster); -1 trains the head alone, on
+    features of the backbone that are made once."""
+    views: int = 4
+    """Augmented copies of each photo that such features are made of; 0 takes the photo as it is."""
+    features: str = ""
+    """Folder that keeps such features for all runs; empty for ~/.cache/stocktake/features."""
     norms: str = "batch"
     """Batch norms by each "batch", with the statistics that came with the weights ("kept"), or with
     those of the train fold ("adapted"): the latter two are faster, and alike for any number of
@@ -267,7 +273,7 @@ def estimate(
 
     data = trainer.data_of(photos, split, settings, None)
     with trainer.begun(settings, data, run, is_silent=True) as ready:
-        found = estimates.of(ready.counter, ready.plan, train=ready.train, val=ready.val)
+        found = estimates.of(ready.learner, ready.plan, train=ready.train, val=ready.val)
     seconds = found.seconds + (settings.members - 1) * found.whole_s
     return {
         "time": trainer.said(seconds),

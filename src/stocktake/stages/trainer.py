@@ -2,29 +2,32 @@
 
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from stocktake.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from torch import nn
-    from torch.optim import Optimizer
 
-    from stocktake.schema.checkpoints import Checkpoint
     from stocktake.stages.train import TrainSettings
     from stocktake.store.shards import PhotoShards
+    from stocktake.vision.augments import Augment
     from stocktake.vision.backbones import Backbone
-    from stocktake.vision.batches import Batches
+    from stocktake.vision.batches import Batches, Feed
     from stocktake.vision.counter import Counter
     from stocktake.vision.fitting import Figures, Plan
+    from stocktake.vision.order import Order
     from stocktake.vision.rows import Fold
     from stocktake.vision.world import World
+
+    Source = Callable[..., Batches]
+    """(fold, order, augment or None) -> batches."""
 
 
 LOOKS, LOOK_BATCH = 16, 64
@@ -35,6 +38,8 @@ LOOKS, LOOK_BATCH = 16, 64
 class Data:
     """What to train on and to judge by."""
 
+    photos: str
+    """Fingerprint of the photos."""
     shards: "PhotoShards"
     train: "Fold"
     val: "Fold"
@@ -53,13 +58,15 @@ class Ready:
     folder: Path
     """Where its checkpoints go."""
     counter: "Counter"
+    learner: "nn.Module"
+    """What is trained: the counter, or its head alone on features that are kept."""
     backbone: "Backbone"
     source: str
     """Where the first weights came from."""
     max_count: int
     plan: "Plan"
-    train: "Batches"
-    val: "Batches"
+    train: "Feed"
+    val: "Feed"
     threads: int
     """Threads for the arithmetic."""
 
@@ -100,7 +107,14 @@ def data_of(
     left_out = len(listed.photo_ids) - len(train.photo_ids)
     if left_out and run:
         run.warn(f"{left_out} photos of the train fold have a count above {max_count}: left out")
-    return Data(shards=shards, train=train, val=val, max_count=max_count, left_out=left_out)
+    return Data(
+        photos=photos.fingerprint,
+        shards=shards,
+        train=train,
+        val=val,
+        max_count=max_count,
+        left_out=left_out,
+    )
 
 
 @contextmanager
@@ -124,7 +138,8 @@ def begun(
     Raises:
         SettingsError: for unknown parts or options, weights or a device that cannot be had.
     """
-    from stocktake.vision import norms, weights, world
+    from stocktake.stages import probe
+    from stocktake.vision import weights, world
 
     folder = _folder_of(run, settings, member)
     settings = replace(settings, seed=settings.seed + member)
@@ -135,31 +150,35 @@ def begun(
         ) as here,
     ):
         counter, backbone = _untrained(settings, data.max_count)
-        source = weights.fill(backbone, settings.weights)
+        weights_source = weights.fill(backbone, settings.weights)
         if not is_silent:
-            run.log("the backbone starts from these weights", source=source)
+            run.log("the backbone starts from these weights", source=weights_source)
         here.place(counter)
-        train, val, plain = _batches(settings, data, backbone, here)
+        source = _source_of(settings, data, backbone)
         if settings.norms == "adapted":
-            looks = islice(plain.epoch(1), LOOKS)
-            norms.adapt(counter.backbone, (here.moved(batch.photos) for batch in looks))
+            _adapt(settings, data, source, counter)
         if settings.norms != "batch":
             counter.keep_norms()
         plan = _resumed(_plan(settings, counter, backbone, here, data.train), counter, folder)
-        if plan.done or plan.midway:
-            steps = f" and {plan.midway.batches} steps" if plan.midway else ""
-            if not is_silent:
-                run.log(f"going on after epoch {len(plan.done)}{steps}")
+        if not is_silent:
+            _say_how_far(plan, run)
+        is_probe = settings.frozen_stages < 0
+        feeds: tuple[Feed, Feed] = (
+            probe.batches(settings, data, source, counter, here, run)
+            if is_probe
+            else _batches(settings, data, source, here)
+        )
         yield Ready(
             settings=settings,
             folder=folder,
             counter=counter,
+            learner=counter.head if is_probe else counter,
             backbone=backbone,
-            source=source,
+            source=weights_source,
             max_count=data.max_count,
             plan=plan,
-            train=train,
-            val=val,
+            train=feeds[0],
+            val=feeds[1],
             threads=here.threads,
         )
 
@@ -193,21 +212,22 @@ def fitted(
         DataError: if the loss is not a finite number.
         KeyboardInterrupt: once `should_stop` says so; all is saved.
     """
+    from stocktake.stages import training_run
     from stocktake.vision import estimate, fitting
 
-    reporter = Reporter(run, member=member, members=settings.members)
+    reporter = training_run.Reporter(run, member=member, members=settings.members)
     with begun(settings, data, run, member=member) as ready:
         for figures in ready.plan.done:
             reporter.epoch_end(figures)
-        foreseen = estimate.of(ready.counter, ready.plan, train=ready.train, val=ready.val)
+        foreseen = estimate.of(ready.learner, ready.plan, train=ready.train, val=ready.val)
         run.log(f"about {said(foreseen.seconds)} to go", **asdict(foreseen))
         began = perf_counter()
         history = fitting.fit(
-            ready.counter,
+            ready.learner,
             replace(ready.plan, should_stop=should_stop),
             train=ready.train,
             val=ready.val,
-            save=Saver(ready),
+            save=training_run.Saver(ready),
             watchers=[reporter],
         )
         took_s = perf_counter() - began
@@ -235,7 +255,10 @@ def combined(settings: "TrainSettings", data: Data, run: RunFolder) -> tuple[flo
     with begun(settings, data, run, is_silent=True) as ready:
         together = checkpoints.together(folders)
         ready.plan.world.place(together)
-        judged = fitting.assess(together, ready.plan.loss, ready.val, ready.plan.world)
+        val = _batches(
+            settings, data, _source_of(settings, data, ready.backbone), ready.plan.world
+        )[1]
+        judged = fitting.assess(together, ready.plan.loss, val, ready.plan.world)
         metrics = {"val_loss": judged.loss, "val_accuracy": judged.accuracy}
         if ready.plan.world.rank == 0:
             checkpoints.combine(folders, run.artifact("checkpoints"), metrics=metrics)
@@ -359,14 +382,10 @@ def _resumed(plan: "Plan", counter: "Counter", folder: Path) -> "Plan":
     )
 
 
-def _batches(
-    settings: "TrainSettings", data: Data, backbone: "Backbone", here: "World"
-) -> tuple["Batches", "Batches", "Batches"]:
-    """What to learn from, to judge by, and the train fold as it is, alike for all processes."""
-    from stocktake.vision.augments import augments
+def _source_of(settings: "TrainSettings", data: Data, backbone: "Backbone") -> "Source":
+    """Makes batches of the folds, all from the same decoded photos."""
     from stocktake.vision.batches import Batches
     from stocktake.vision.counter import preprocessing_of
-    from stocktake.vision.order import Order
     from stocktake.vision.pixels import Pixels
 
     pixels = Pixels(
@@ -375,114 +394,55 @@ def _batches(
         side_px=backbone.side_px,
         cache_bytes=int(settings.cache_gb * 1e9),
     )
-    augment = augments.make(settings.augment)
-    here_only = (here.rank, here.ranks)
-    train, val, plain = (
-        Batches(
+
+    def batches(fold: "Fold", order: "Order", augment: "Augment | None" = None) -> "Batches":
+        return Batches(
             pixels,
             fold,
-            Order(
-                len(fold.photo_ids),
-                batch_size=size,
-                seed=settings.seed,
-                is_shuffled=fold is data.train,
-                share=share,
-            ),
+            order,
             preprocessing=preprocessing_of(backbone),
-            augment=change,
+            augment=augment,
             workers=settings.workers,
         )
-        for fold, size, share, change in (
-            (data.train, settings.batch_size, here_only, augment),
-            (data.val, settings.batch_size, here_only, None),
-            (data.train, LOOK_BATCH, (0, 1), None),
+
+    return batches
+
+
+def _say_how_far(plan: "Plan", run: RunFolder) -> None:
+    """Log what an earlier attempt did, if there was one."""
+    if plan.done or plan.midway:
+        steps = f" and {plan.midway.batches} steps" if plan.midway else ""
+        run.log(f"going on after epoch {len(plan.done)}{steps}")
+
+
+def _batches(
+    settings: "TrainSettings", data: Data, source: "Source", here: "World"
+) -> tuple["Batches", "Batches"]:
+    """What to learn from, and what to judge by: this process's share."""
+    from stocktake.vision.augments import augments
+    from stocktake.vision.order import Order
+
+    train, val = (
+        Order(
+            len(fold.photo_ids),
+            batch_size=settings.batch_size,
+            seed=settings.seed,
+            is_shuffled=fold is data.train,
+            share=(here.rank, here.ranks),
         )
+        for fold in (data.train, data.val)
     )
-    return train, val, plain
+    return source(data.train, train, augments.make(settings.augment)), source(data.val, val)
 
 
-class Saver:
-    """Keeps the checkpoints of a training; of several processes the first one does."""
+def _adapt(settings: "TrainSettings", data: Data, source: "Source", counter: "Counter") -> None:
+    """Set the statistics of the norms to those of train photos, the same for every process."""
+    from stocktake.vision import norms
+    from stocktake.vision.order import Order
 
-    def __init__(self, ready: Ready) -> None:
-        from stocktake.vision.checkpoints import Keeper
-        from stocktake.vision.fitting import best_of
-
-        self._settings, self._ready = ready.settings, ready
-        done: Sequence[Figures] = ready.plan.done
-        self._keeper = (
-            Keeper(
-                ready.folder,
-                goes_on=bool(done or ready.plan.midway),
-                best=best_of(done, ready.settings.better_by).epoch if done else None,
-            )
-            if ready.plan.world.rank == 0
-            else None
-        )
-
-    def epoch(self, figures: "Figures", is_best: bool, trainer: dict[str, Any]) -> None:
-        """Keep a finished epoch."""
-        if self._keeper:
-            metrics = {"val_loss": figures.val_loss, "val_accuracy": figures.val_accuracy}
-            about = self._about(figures.epoch, figures.step, metrics)
-            self._keeper.save(self._ready.counter, about, trainer=trainer, is_best=is_best)
-
-    def midway(self, epochs: int, step: int, trainer: dict[str, Any]) -> None:
-        """Keep what it takes to go on in the middle of an epoch."""
-        if self._keeper:
-            about = self._about(epochs, step, {})
-            self._keeper.save_midway(self._ready.counter, about, trainer=trainer)
-
-    def _about(self, epoch: int, step: int, metrics: dict[str, float]) -> "Checkpoint":
-        from stocktake.schema.checkpoints import Checkpoint
-        from stocktake.vision.counter import preprocessing_of
-
-        return Checkpoint(
-            epoch=epoch,
-            step=step,
-            backbone=self._settings.backbone,
-            head=self._settings.head,
-            max_count=self._ready.max_count,
-            preprocessing=preprocessing_of(self._ready.backbone).to_dict(),
-            weights_source=self._ready.source,
-            metrics=metrics,
-            seed=self._settings.seed,
-        )
-
-
-class Reporter:
-    """Watcher that tells the run folder.
-
-    Args:
-        run: is told.
-        member: of several trainings, counted from 0; the names of the others' metrics have their
-            number behind them, as in val_loss.2.
-        members: trainings in all.
-    """
-
-    def __init__(self, run: RunFolder, *, member: int = 0, members: int = 1) -> None:
-        self._run = run
-        self._member, self._members = member, members
-        self._steps = 0
-
-    def start(self, counter: "nn.Module", optimizer: "Optimizer", steps: int) -> None:
-        """Training begins."""
-        self._steps = steps
-
-    def phase(self, step: int, name: str) -> None:
-        """Nothing is told of phases."""
-
-    def step_end(self, step: int, loss: float) -> None:
-        """Say how far it is."""
-        done = self._member * self._steps + step + 1
-        self._run.progress(done, self._members * self._steps, "steps")
-
-    def epoch_end(self, figures: "Figures") -> None:
-        """Say what the epoch brought."""
-        values = asdict(figures)
-        epoch, _ = values.pop("epoch"), values.pop("step")
-        behind = f".{self._member + 1}" if self._member else ""
-        self._run.metric(epoch, **{f"{name}{behind}": value for name, value in values.items()})
-
-    def stop(self) -> None:
-        """Nothing is told of the end."""
+    order = Order(
+        len(data.train.photo_ids), batch_size=LOOK_BATCH, seed=settings.seed, is_shuffled=True
+    )
+    device = next(counter.parameters()).device
+    looks = islice(source(data.train, order).epoch(1), LOOKS)
+    norms.adapt(counter.backbone, (batch.photos.to(device) for batch in looks))

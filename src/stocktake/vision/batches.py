@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -32,6 +32,16 @@ class Batch(NamedTuple):
     """float32 (B, 3, S, S), normalised, channels last in memory."""
     counts: torch.Tensor
     """int64 (B,)."""
+
+
+class Feed(Protocol):
+    """What training is fed with, epoch by epoch."""
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+
+    def epoch(self, epoch: int, *, start: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch, from batch `start` on."""
 
 
 class Batches:

@@ -13,7 +13,7 @@ from time import perf_counter
 import torch
 from torch import nn
 
-from stocktake.vision.batches import Batch, Batches
+from stocktake.vision.batches import Batch, Feed
 from stocktake.vision.fitting import Plan
 from stocktake.vision.steps import set_rates, taken
 
@@ -37,7 +37,7 @@ class Estimate:
     """Largest memory taken on the GPU, gigabytes; 0 without one."""
 
 
-def of(counter: nn.Module, plan: Plan, *, train: Batches, val: Batches, steps: int = 6) -> Estimate:
+def of(counter: nn.Module, plan: Plan, *, train: Feed, val: Feed, steps: int = 6) -> Estimate:
     """Take a few training steps and look at a few validation batches; nothing stays changed.
 
     A photo costs the same in every epoch, so the rest follows from the number of batches. Early

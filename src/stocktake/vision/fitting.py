@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from stocktake.vision.averaging import Averaged
-from stocktake.vision.batches import Batches
+from stocktake.vision.batches import Feed
 from stocktake.vision.losses import Loss
 from stocktake.vision.schedules import Schedule
 from stocktake.vision.steps import check_finite, parts_of, seed_step, set_rates, taken
@@ -127,8 +127,8 @@ def fit(
     counter: nn.Module,
     plan: Plan,
     *,
-    train: Batches,
-    val: Batches,
+    train: Feed,
+    val: Feed,
     save: Save,
     watchers: Iterable[Watcher] = (),
 ) -> list[Figures]:
@@ -229,7 +229,7 @@ def best_of(history: Sequence[Figures], better_by: str = "val_loss") -> Figures:
 
 
 @torch.inference_mode()
-def assess(counter: nn.Module, loss: Loss, batches: Batches, world: World | None = None) -> Tally:
+def assess(counter: nn.Module, loss: Loss, batches: Feed, world: World | None = None) -> Tally:
     """Mean loss and accuracy of the counter on these batches, in evaluation mode.
 
     Raises:

@@ -11,6 +11,7 @@ from stocktake.errors import SettingsError
 from stocktake.runs.folder import RunFolder
 from stocktake.stages import trainer
 from stocktake.stages.train import TrainSettings
+from stocktake.stages.training_run import Saver
 from stocktake.testing import samples
 from stocktake.vision import checkpoints
 
@@ -52,6 +53,7 @@ def test_an_adjustment_for_the_mix_changes_the_loss(data, tmp_path):
     losses = []
     log_probs = torch.log_softmax(torch.tensor([[0.1, 0.9, 0.2, 0.3]]), dim=1)
     unlike = trainer.Data(
+        photos="",
         shards=data.shards,
         train=trainer_fold(data, [0, 1, 2, 3, 7]),
         val=data.val,
@@ -110,7 +112,7 @@ def test_of_several_processes_only_the_first_writes(data, tmp_path: Path):
     with trainer.begun(settings(), data, run) as ready:
         second = type(ready.plan.world)(rank=1, ranks=2)
         object.__setattr__(ready.plan, "world", second)
-        saver = trainer.Saver(ready)
+        saver = Saver(ready)
         saver.midway(0, 1, {"history": []})
 
     assert not run.artifact("checkpoints").exists()
@@ -122,7 +124,7 @@ def test_a_middle_of_an_epoch_is_gone_on_from(data, tmp_path: Path):
         midway = {"epoch": 1, "batches": 2, "seconds": 1.0, "wait_s": 0.5, "tally": {}}
         state = {"history": [], "midway": midway, "averaged": None}
         state |= {"optimizer": ready.plan.optimizer.state_dict()}
-        saver = trainer.Saver(ready)
+        saver = Saver(ready)
         saver.midway(0, 2, state)
         kept = {k: v.clone() for k, v in ready.counter.state_dict().items()}
     with trainer.begun(settings(seed=5), data, run) as ready:

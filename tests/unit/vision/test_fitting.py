@@ -1,11 +1,10 @@
-import copy
 import dataclasses
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from small import IDS, batches, counter, plan
+from small import IDS, Kept, batches, counter, plan
 from torch import nn
 
 from stocktake.errors import DataError
@@ -36,23 +35,6 @@ class Diary:
 
     def stop(self) -> None:
         self.seen.append(("stop",))
-
-
-class Kept:
-    """Keeps what training would write, in memory."""
-
-    def __init__(self, model: nn.Module) -> None:
-        self.model = model
-        self.epochs: list[Any] = []
-        self.midways: list[Any] = []
-
-    def epoch(self, figures: Figures, is_best: bool, trainer: dict[str, Any]) -> None:
-        self.epochs.append((figures, is_best, copy.deepcopy(trainer)))
-        self.weights = copy.deepcopy(self.model.state_dict())
-
-    def midway(self, epochs: int, step: int, trainer: dict[str, Any]) -> None:
-        weights = copy.deepcopy(self.model.state_dict())
-        self.midways.append((epochs, step, copy.deepcopy(trainer), weights))
 
 
 def run(model: nn.Module, how: Plan, **options: Any) -> tuple[list[Figures], list[Any]]:
