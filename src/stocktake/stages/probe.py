@@ -68,6 +68,8 @@ def batches(
             share=(here.rank, here.ranks),
         )
         made.append(FeatureBatches([view_of(fold, view) for view in views], fold, order))
+    if not settings.threads:
+        here.use_one_thread()
     return made[0], made[1]
 
 

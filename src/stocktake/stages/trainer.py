@@ -129,11 +129,9 @@ def begun(
     """A training where this process computes, as an earlier attempt left it.
 
     Args:
-        settings: how to train.
-        data: what on.
-        run: where an earlier attempt may have left checkpoints; told what happens.
+        settings, data: how to train, and what on.
+        run: where an earlier attempt may have left checkpoints; told what happens unless silent.
         member: of the trainings that are to answer as one, counted from 0.
-        is_silent: the run is told nothing.
 
     Raises:
         SettingsError: for unknown parts or options, weights or a device that cannot be had.
@@ -141,7 +139,6 @@ def begun(
     from stocktake.stages import probe
     from stocktake.vision import weights, world
 
-    folder = _folder_of(run, settings, member)
     settings = replace(settings, seed=settings.seed + member)
     with (
         world.borrowed(threads=settings.threads, seed=settings.seed),
@@ -151,28 +148,26 @@ def begun(
     ):
         counter, backbone = _untrained(settings, data.max_count)
         weights_source = weights.fill(backbone, settings.weights)
-        if not is_silent:
-            run.log("the backbone starts from these weights", source=weights_source)
         here.place(counter)
         source = _source_of(settings, data, backbone)
         if settings.norms == "adapted":
             _adapt(settings, data, source, counter)
         if settings.norms != "batch":
             counter.keep_norms()
+        folder = _folder_of(run, settings, member)
         plan = _resumed(_plan(settings, counter, backbone, here, data.train), counter, folder)
         if not is_silent:
-            _say_how_far(plan, run)
-        is_probe = settings.frozen_stages < 0
+            _say_where_it_starts(weights_source, plan, run)
         feeds: tuple[Feed, Feed] = (
             probe.batches(settings, data, source, counter, here, run)
-            if is_probe
+            if is_probe(settings)
             else _batches(settings, data, source, here)
         )
         yield Ready(
             settings=settings,
             folder=folder,
             counter=counter,
-            learner=counter.head if is_probe else counter,
+            learner=counter.head if is_probe(settings) else counter,
             backbone=backbone,
             source=weights_source,
             max_count=data.max_count,
@@ -408,8 +403,13 @@ def _source_of(settings: "TrainSettings", data: Data, backbone: "Backbone") -> "
     return batches
 
 
-def _say_how_far(plan: "Plan", run: RunFolder) -> None:
-    """Log what an earlier attempt did, if there was one."""
+def is_probe(settings: "TrainSettings") -> bool:
+    """Whether the head alone is trained, on features that are kept."""
+    return settings.frozen_stages < 0
+
+
+def _say_where_it_starts(weights: str, plan: "Plan", run: RunFolder) -> None:
+    run.log("the backbone starts from these weights", source=weights)
     if plan.done or plan.midway:
         steps = f" and {plan.midway.batches} steps" if plan.midway else ""
         run.log(f"going on after epoch {len(plan.done)}{steps}")
