@@ -37,6 +37,7 @@ def assign(
     seed: int,
     kind: str = "siblings",
     kept: Mapping[str, str] | None = None,
+    newcomers: str = "",
 ) -> Folds:
     """A fold for every photo; the same whatever the order of rows.
 
@@ -47,6 +48,7 @@ def assign(
         kind: one of KINDS.
         kept: fold by photo_id of an earlier split. None of its photos moves, and a group goes where
             its placed photos are, most of them if they differ.
+        newcomers: fold of all groups that `kept` has no photo of; "" deals them out by the shares.
 
     Raises:
         DataError: if a fold would be empty.
@@ -63,6 +65,8 @@ def assign(
         firsts = _firsts(units, photo_ids)
         dealt = dealing.by_hash(firsts.values(), shares=shares, seed=seed)
         fold_of = {unit: dealt[first] for unit, first in firsts.items()}
+    if newcomers:
+        fold_of = dict.fromkeys(units, newcomers)
     fold_of |= _most(units, placed)
     split = pa.Table.from_pydict(
         {

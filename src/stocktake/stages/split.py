@@ -41,6 +41,8 @@ class SplitSettings:
     """siblings: whole groups by hash, shares on average; balanced: exact shares; random: leaks."""
     keep: str = ""
     """Run folder or split.parquet of an earlier split, whose photos stay in their folds."""
+    newcomers: str = "shares"
+    """Where photos go that split.keep has not placed: by the "shares", or all to "train"."""
     upload: str = ""
     """Folder or s3://BUCKET/PREFIX to write train/COUNT/ID.jpg, valid, calib and test to."""
     endpoint_url: str = ""
@@ -62,6 +64,13 @@ class SplitSettings:
             )
         if self.kind not in KINDS:
             raise ValueError(f"kind must be one of {', '.join(KINDS)}, got '{self.kind}'")
+        if self.newcomers not in ("shares", "train"):
+            raise ValueError(f'newcomers must be "shares" or "train", got "{self.newcomers}"')
+        if self.newcomers == "train" and not self.keep:
+            raise ValueError(
+                'newcomers = "train" needs split.keep, the split that they are new to; without it'
+                " every photo is a newcomer"
+            )
         if not 1 <= self.in_flight <= 256:
             raise ValueError(f"in_flight must be 1 to 256, got {self.in_flight}")
 
@@ -138,7 +147,12 @@ def split(*, photos: RunFolder, settings: SplitSettings, run: RunFolder) -> Spli
     kept = _kept(settings)
     shards = PhotoShards.open(photos.artifact("photos"))
     made = folds.assign(
-        shards.rows(), shares=settings.shares, seed=settings.seed, kind=settings.kind, kept=kept
+        shards.rows(),
+        shares=settings.shares,
+        seed=settings.seed,
+        kind=settings.kind,
+        kept=kept,
+        newcomers="train" if settings.newcomers == "train" else "",
     )
     write_table(run.artifact("split.parquet"), made.split, format=splits.FORMAT)
     audit = audits.of_split(made, kind=settings.kind, shares=settings.shares, seed=settings.seed)

@@ -226,3 +226,15 @@ def test_photos_in_another_fold_have_moved_and_no_others():
 
     assert folds.moved(before, now) == 2
     assert folds.moved({}, now) == 0
+
+
+def test_newcomers_may_all_go_to_one_fold_but_not_away_from_their_siblings(some_rows):
+    rows = some_rows(300)
+    whole = folds.assign(rows, shares=SHARES, seed=0)
+    groups = dict(zip(*(whole.split[c].to_pylist() for c in ("photo_id", "group")), strict=True))
+    firsts = sorted(set(groups.values()))[:60]
+    folds_in_turn = [("test", "val", "calib")[i % 3] for i in range(60)]
+    before = dict(zip(firsts, folds_in_turn, strict=True))
+    now = fold_of(rows, kept=before, newcomers="train")
+
+    assert now == {photo_id: before.get(group, "train") for photo_id, group in groups.items()}

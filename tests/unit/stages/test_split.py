@@ -338,3 +338,22 @@ def test_the_kinds_are_those_of_the_room():
 def test_settings_are_checked(settings, told):
     with pytest.raises(SettingsError, match=told):
         reader.build(SplitSettings, settings, where="split")
+
+
+def test_more_photos_may_all_go_to_train(twins):
+    before = split(twins, "first", seed=4)
+    for number in range(60, 70):
+        twins.bin(f"{number * 10:05d}", **{f"A{number}": 3})
+    photos = ingested(twins, "more")
+    after = fold_of(split(twins, "second", photos=photos, keep=str(before.path), newcomers="train"))
+
+    kept = fold_of(before)
+    assert {photo_id: after[photo_id] for photo_id in kept} == kept
+    assert [after[photo_id] for photo_id in sorted(after) if photo_id not in kept] == ["train"] * 10
+
+
+def test_newcomers_need_a_split_to_be_new_to():
+    with pytest.raises(ValueError, match="needs split.keep"):
+        SplitSettings(newcomers="train")
+    with pytest.raises(ValueError, match='"shares" or "train", got "val"'):
+        SplitSettings(newcomers="val", keep="x")
