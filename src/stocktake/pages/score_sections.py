@@ -19,9 +19,6 @@ TRUE_COUNT = "true count"
 """The trait of that name, as evaluate has it."""
 ROWS_SHOWN = 16
 """Lines of the per-count table that are open; the others unfold."""
-PICTURES = 6
-"""Photos shown of those surely wrong, and of those most in doubt."""
-PICTURE_PX = 240
 
 
 def card_of(stages: Stages) -> ScoreCard:
@@ -186,42 +183,4 @@ def selective(stages: Stages) -> dict[str, Any] | None:
         "rows": [row for row in card.selective if round(row.share * 10) in (1, 2, 3, 5, 7, 10)],
         "plot": page.safe(plots.selective("selective", card.selective, told=told)),
         "told": told,
-    }
-
-
-def doubts(stages: Stages) -> dict[str, Any] | None:
-    """Photos answered wrong with most confidence, and those answered with least."""
-    import numpy as np
-
-    from stocktake.schema import scores as schema
-    from stocktake.store.shards import PhotoShards
-    from stocktake.store.tables import read_table
-
-    card = card_of(stages)
-    whole = read_table(stages["score"].artifact("scores.parquet"), format=schema.FORMAT)
-    table = schema.of_folds(whole, [card.fold])
-    if not len(table):
-        return None
-    tempered = schema.matrix(table).astype(np.float64) / card.temperature  # (N, K)
-    probabilities = np.exp(tempered - np.logaddexp.reduce(tempered, axis=1, keepdims=True))
-    said, sure = probabilities.argmax(axis=1), probabilities.max(axis=1)
-    counts, photo_ids = schema.counts(table), table["photo_id"].to_pylist()
-    wrong = [i for i in np.argsort(-sure, kind="stable") if said[i] != counts[i]][:PICTURES]
-    unsure = np.argsort(sure, kind="stable")[:PICTURES]
-    shards = PhotoShards.open(stages["ingest"].artifact("photos"))
-
-    def shown(place: int) -> dict[str, Any]:
-        (jpeg,) = shards.jpegs([photo_ids[place]])
-        return {
-            "photo_id": photo_ids[place],
-            "uri": page.photo_uri(jpeg, side_px=PICTURE_PX),
-            "true_count": int(counts[place]),
-            "count": int(said[place]),
-            "confidence": float(sure[place]),
-        }
-
-    return {
-        "fold": card.fold,
-        "wrong": [shown(int(i)) for i in wrong],
-        "unsure": [shown(int(i)) for i in unsure],
     }

@@ -11,6 +11,7 @@ from stocktake.errors import StocktakeError
 from stocktake.pages import (
     data_sections,
     explore_sections,
+    gallery_sections,
     model_sections,
     page,
     run_sections,
@@ -59,7 +60,11 @@ SECTIONS = (
     ),
     Section("answers", "Over HTTP", "Answers", ("serve",), use_sections.answers),
     Section(
-        "doubts", "Worth a look", "Answers", ("ingest", "score", "evaluate"), score_sections.doubts
+        "gallery",
+        "Worth a look",
+        "Answers",
+        ("ingest", "score", "evaluate"),
+        gallery_sections.gallery,
     ),
     Section("predictions", "Predictions", "Answers", ("predict",), use_sections.predictions),
     Section("bundle", "Bundle", "Answers", ("export",), use_sections.bundle),

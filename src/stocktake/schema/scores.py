@@ -4,6 +4,7 @@ A true count above max_count stays in the table: the model cannot say it, so it 
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -66,6 +67,32 @@ def matrix(table: pa.Table) -> NDArray[np.float32]:
 def counts(table: pa.Table) -> NDArray[np.int64]:
     """True counts as int64 (N,)."""
     return table["count"].to_numpy().astype(np.int64)
+
+
+def worth_a_look(
+    log_probs: NDArray[Any], counts: NDArray[np.int64], photos: int
+) -> dict[str, list[int]]:
+    """Places of the answers that a person would look at first, at most `photos` of each kind.
+
+    wrong: wrong with the most confidence. far: furthest off, of equals the surest. unsure: with the
+    least confidence. right: right with the most.
+
+    Args:
+        log_probs: (N, K).
+        counts: true counts (N,).
+        photos: of each kind.
+    """
+    said, sure = log_probs.argmax(axis=1), log_probs.max(axis=1)
+    off = np.abs(said - counts)
+    surest = np.argsort(-sure, kind="stable")
+    furthest = surest[np.argsort(-off[surest], kind="stable")]
+    found = {
+        "wrong": surest[off[surest] > 0],
+        "far": furthest[off[furthest] > 1],
+        "unsure": surest[::-1],
+        "right": surest[off[surest] == 0],
+    }
+    return {kind: places[:photos].tolist() for kind, places in found.items()}
 
 
 def of_folds(table: pa.Table, folds: Sequence[str]) -> pa.Table:

@@ -26,7 +26,7 @@ def heatmaps(
         counts: for each photo the count whose log-probability is explained, int64 (B,).
 
     Returns:
-        None if the backbone has no feature map with places, as one of plain vectors.
+        None if the backbone has no last feature map with places, as a transformer of tokens.
     """
     members = list(counter.members) if isinstance(counter, Ensemble) else [counter]
     found = [_of_one(member, photos, counts) for member in members]
@@ -63,12 +63,16 @@ def _of_one(counter: nn.Module, photos: torch.Tensor, counts: torch.Tensor) -> t
 
 
 def _last_map(backbone: nn.Module, photos: torch.Tensor) -> nn.Module | None:
-    """The last part of the backbone that gives one map (B, D, h, w) with more than one place."""
-    last: list[nn.Module] = []
+    """The last part of the backbone that gives a map (B, D, h, w) with more than one place."""
+    last: list[nn.Module | None] = [None]
 
     def note(module: nn.Module, inputs: object, output: object) -> None:
-        if isinstance(output, torch.Tensor) and output.ndim == 4 and min(output.shape[2:]) > 1:
+        if not isinstance(output, torch.Tensor):
+            return
+        if output.ndim == 4 and min(output.shape[2:]) > 1:
             last.append(module)
+        elif output.ndim == 3:  # places have become tokens, which later layers mix
+            last.append(None)
 
     handles = [module.register_forward_hook(note) for module in backbone.modules()]
     try:
@@ -77,7 +81,7 @@ def _last_map(backbone: nn.Module, photos: torch.Tensor) -> nn.Module | None:
     finally:
         for handle in handles:
             handle.remove()
-    return last[-1] if last else None
+    return last[-1]
 
 
 def _scaled(maps: torch.Tensor) -> torch.Tensor:

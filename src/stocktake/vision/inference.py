@@ -9,11 +9,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 from stocktake.imaging.preprocess import VIEWS, Preprocessing, normalise
-from stocktake.vision import checkpoints
+from stocktake.vision import checkpoints, heatmaps
 from stocktake.vision.batches import Batches
 from stocktake.vision.order import Order
 from stocktake.vision.pixels import Jpegs, Pixels
 from stocktake.vision.rows import Fold
+
+HEAT_BATCH = 16
+"""Photos explained at once: a gradient takes more memory than an answer."""
 
 
 @torch.inference_mode()
@@ -93,3 +96,28 @@ def log_probs_of_shards(
         done += len(batch.counts)
         on_progress(done)
     return made
+
+
+def heatmaps_of_shards(
+    checkpoint: Path, shards: Jpegs, photo_ids: Sequence[str], counts: NDArray[np.int64]
+) -> NDArray[np.float32] | None:
+    """Where the counter found these counts (N,) in these photos: (N, h, w), see `heatmaps`.
+
+    Raises:
+        DataError: if the checkpoint cannot be loaded or a photo cannot be had.
+    """
+    counter = checkpoints.load(checkpoint)
+    preprocessing = Preprocessing.from_dict(checkpoints.describe(checkpoint).preprocessing)
+    batches = Batches(
+        Pixels(shards, photo_ids, side_px=preprocessing.side_px, cache_bytes=0),
+        Fold(photo_ids=list(photo_ids), counts=counts),
+        Order(len(photo_ids), batch_size=HEAT_BATCH),
+        preprocessing=preprocessing,
+    )
+    made = []
+    for batch in batches.epoch(0):
+        maps = heatmaps.heatmaps(counter, batch.photos, batch.counts)
+        if maps is None:
+            return None
+        made.append(maps)
+    return np.concatenate(made) if made else None

@@ -1,11 +1,8 @@
-import numpy as np
 import pytest
 
 from stocktake.pages import page, score_sections
 from stocktake.pages.standing import read_stages
-from stocktake.schema import scores as schema
 from stocktake.schema.cards import Calibration, Choice, Estimate, ScoreCard
-from stocktake.store.tables import read_table
 
 
 def rewritten(demo, **changes) -> None:
@@ -210,37 +207,6 @@ def test_calibration_tells_promise_and_what_was_held(stages):
     assert "promise to hold the true count on 90% of photos" in text
     assert f"<b>{covered.value:.1%}</b>" in text and f"{covered.n} test photos" in text
     assert f"fitted on {facts['fitted'].n} photos of the calib fold" in text
-
-
-def test_surely_wrong_photos_are_wrong_and_the_surest(stages):
-    facts = score_sections.doubts(stages)
-    table = read_table(stages["score"].artifact("scores.parquet"), format=schema.FORMAT)
-    test = schema.of_folds(table, ["test"])
-    said, counts = schema.matrix(test).argmax(axis=1), schema.counts(test)
-
-    sure = [one["confidence"] for one in facts["wrong"]]
-    assert sure == sorted(sure, reverse=True)
-    assert len(facts["wrong"]) == min((said != counts).sum(), score_sections.PICTURES)
-    assert all(one["count"] != one["true_count"] for one in facts["wrong"])
-    doubtful = [one["confidence"] for one in facts["unsure"]]
-    assert doubtful == sorted(doubtful) and doubtful[0] <= min(sure)
-    assert all(one["uri"] for one in facts["wrong"] + facts["unsure"])
-
-
-def test_confidence_is_the_calibrated_one(stages):
-    card = score_sections.card_of(stages)
-    first = score_sections.doubts(stages)["unsure"][0]
-    table = read_table(stages["score"].artifact("scores.parquet"), format=schema.FORMAT)
-    place = table["photo_id"].to_pylist().index(first["photo_id"])
-    powers = np.exp(schema.matrix(table)[place].astype(np.float64) / card.temperature)
-
-    assert first["confidence"] == pytest.approx(powers.max() / powers.sum())
-
-
-def test_scores_without_the_judged_fold_show_no_photos(demo):
-    rewritten(demo, fold="train")
-
-    assert score_sections.doubts(read_stages(demo)) is None
 
 
 def test_the_surest_answers_are_told_with_what_is_right_among_them(stages):

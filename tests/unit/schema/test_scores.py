@@ -109,3 +109,19 @@ def test_log_probs_of_another_type_are_refused():
 
     with pytest.raises(DataError, match="fixed list"):
         scores.check(loose)
+
+
+def test_answers_worth_a_look_are_sorted_by_how_much():
+    shares = np.array(
+        [
+            [0.9, 0.1, 0.0, 0.0],  # right, sure
+            [0.1, 0.8, 0.1, 0.0],  # wrong by one, sure
+            [0.6, 0.2, 0.1, 0.1],  # wrong by three
+            [0.3, 0.4, 0.2, 0.1],  # right, unsure
+        ]
+    )
+    counts = np.array([0, 0, 3, 1])
+    with np.errstate(divide="ignore"):
+        found = scores.worth_a_look(np.log(shares), counts, 2)
+
+    assert found == {"wrong": [1, 2], "far": [2], "unsure": [3, 2], "right": [0, 3]}

@@ -6,7 +6,7 @@ import torch
 
 from stocktake.errors import DataError
 from stocktake.runs.folder import RunFolder
-from stocktake.schema import scores
+from stocktake.schema import heatmaps, scores
 from stocktake.stages.score import ScoreResult, ScoreSettings, score
 from stocktake.stages.train import TrainSettings, train
 from stocktake.store.tables import read_table
@@ -24,7 +24,12 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunFolder]:
     split = samples.split_run(folder / "split", photos=PHOTOS)
     run = samples.finished_run(folder / "train", "train")
     settings = TrainSettings(
-        backbone="test_vit", weights="none", side_px=32, epochs=1, batch_size=12, max_count=2
+        backbone="test_efficientnet",
+        weights="none",
+        side_px=32,
+        epochs=1,
+        batch_size=12,
+        max_count=2,
     )
     train(photos=photos, split=split, settings=settings, run=run)
     return {"photos": photos, "split": split, "checkpoint": run}
@@ -102,9 +107,25 @@ def test_a_run_without_checkpoint_is_refused(inputs, tmp_path):
         ({"folds": ["test", "test"]}, "folds must be some of"),
         ({"batch_size": 0}, "batch_size must be 1 or more"),
         ({"views": 3}, "views must be 1, 2 or 4, got 3"),
+        ({"heatmaps": -1}, "heatmaps must be 0 or more"),
         ({"threads": -1}, "threads must be 0 or more"),
     ],
 )
 def test_settings_out_of_range_are_refused(change, said):
     with pytest.raises(ValueError, match=said):
         ScoreSettings(**change)
+
+
+def test_heat_maps_are_kept_of_answers_worth_a_look(inputs, tmp_path):
+    _, table = scored(inputs, tmp_path / "score", heatmaps=1)
+    kept = read_table(tmp_path / "score/artifacts/heatmaps.parquet", format=heatmaps.FORMAT)
+    found = heatmaps.by_photo(kept)
+    said = dict(
+        zip(table["photo_id"].to_pylist(), scores.matrix(table).argmax(axis=1), strict=True)
+    )
+
+    assert 3 <= len(found) <= 3 * 4, "of each of three folds one of each kind"
+    assert set(found) <= set(said)
+    assert [said[i] for i in kept["photo_id"].to_pylist()] == kept["count"].to_pylist()
+    scored(inputs, tmp_path / "none", heatmaps=0)
+    assert not (tmp_path / "none/artifacts/heatmaps.parquet").exists()

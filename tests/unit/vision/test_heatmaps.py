@@ -78,3 +78,5 @@ def test_a_backbone_without_places_has_no_map():
     counter = Counter(Flat(), nn.Linear(3, 2), max_count=1)
 
     assert heatmaps(counter, torch.rand(2, 3, 8, 8), torch.zeros(2, dtype=torch.int64)) is None
+    tokens = make_counter(make_backbone("test_vit", side_px=32), "softmax", max_count=3).eval()
+    assert heatmaps(tokens, torch.rand(2, 3, 32, 32), torch.zeros(2, dtype=torch.int64)) is None
