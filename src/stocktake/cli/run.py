@@ -21,8 +21,8 @@ def command(
 ) -> None:
     """Walk all stages that a settings file names; skip what is done.
 
-    FILE is a settings file, or the name of a recipe: report, laptop or best. A stage runs when the
-    file has its table. The report is written at the end, as report.html in
+    FILE is a settings file, or the name of a recipe: laptop or report. A stage runs when the file
+    has its table. The report is written at the end, as report.html in
     the run's folder; also when a stage fails.
     """
     from stocktake.cli import show
