@@ -2,7 +2,7 @@
 
 With kept statistics a norm is a scale and a shift per channel, which the convolution before it can
 take over: y = conv(x, w * s) + (b - m * s) with s = gain / sqrt(variance + eps). Gain and bias are
-still trained. A pass over memory less each way makes a training step on a CPU 1.4 times as fast
+still trained. A pass over memory less each way makes a training step on a CPU 1.5 times as fast
 (bench/train.py), and a photo's answer depends on no other photo of its batch, so that several
 processes train as one does.
 """
