@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from loader import ingested
+from train import Unsaved
 
 from stocktake.runs.folder import RunFolder
 from stocktake.stages import split as splitting
@@ -23,16 +24,6 @@ from stocktake.vision import fitting
 from stocktake.vision.steps import taken
 
 EPOCHS = 20
-
-
-class Unsaved:
-    """Keeps nothing."""
-
-    def epoch(self, *_: Any) -> None:
-        """Nothing is kept."""
-
-    def midway(self, *_: Any) -> None:
-        """Nothing is kept."""
 
 
 def probe(data: trainer.Data, run: RunFolder, settings: TrainSettings) -> tuple[float, float]:
