@@ -39,6 +39,7 @@ def batches(
     }
 
     def view_of(fold: "Fold", view: int) -> Any:
+        """Features (N, D) of the fold as it is (0), or of one of its augmented copies."""
         from stocktake.vision import features
         from stocktake.vision.augments import augments
 

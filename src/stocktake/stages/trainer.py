@@ -256,7 +256,9 @@ def combined(settings: "TrainSettings", data: Data, run: RunFolder) -> tuple[flo
         judged = fitting.assess(together, ready.plan.loss, val, ready.plan.world)
         metrics = {"val_loss": judged.loss, "val_accuracy": judged.accuracy}
         if ready.plan.world.rank == 0:
-            checkpoints.combine(folders, run.artifact("checkpoints"), metrics=metrics)
+            checkpoints.combine(
+                together, run.artifact("checkpoints"), like=folders[0], metrics=metrics
+            )
     return judged.loss, judged.accuracy
 
 

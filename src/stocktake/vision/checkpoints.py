@@ -158,16 +158,17 @@ def load(folder: Path) -> Counter | Ensemble:
     return counter.eval()
 
 
-def combine(folders: Sequence[Path], into: Path, *, metrics: Mapping[str, float]) -> Path:
+def combine(ensemble: Ensemble, into: Path, *, like: Path, metrics: Mapping[str, float]) -> Path:
     """One checkpoint of several trainings of the same parts, as the best one of the folder `into`.
 
     Args:
-        folders: checkpoints, one of each training.
+        ensemble: their counters, `together`.
         into: folder of checkpoints; what is there is removed.
+        like: the checkpoint of one of them, which tells the parts.
         metrics: figures of them together.
     """
-    about = replace(describe(folders[0]), members=len(folders), metrics=dict(metrics))
-    return Keeper(into).save(together(folders), about, trainer={}, is_best=True)
+    about = replace(describe(like), members=len(ensemble.members), metrics=dict(metrics))
+    return Keeper(into).save(ensemble, about, trainer={}, is_best=True)
 
 
 def together(folders: Sequence[Path]) -> Ensemble:

@@ -180,8 +180,9 @@ def fit(
 
                         watch.phase(step, "backward")
                         (loss * weight).backward()
-                        tally.add(log_probs, world.moved(part.counts), loss.item())
-                        step_loss += loss.item() * weight
+                        value = loss.item()
+                        tally.add(log_probs, world.moved(part.counts), value)
+                        step_loss += value * weight
 
                     watch.phase(step, "update")
                     if plan.clip_norm:
