@@ -17,7 +17,7 @@ from typing import Any
 
 from stocktake.errors import DataError
 
-FORMAT = "bundle/2"
+FORMAT = "bundle/3"
 FILE = "bundle.json"
 MODEL = "model.onnx"
 PARITY = "parity.json"
@@ -45,6 +45,8 @@ class Bundle:
     """Hash of model.onnx, hex."""
     views: int = 1
     """Ways an answer looks at the photo, as the calibrated scores did; see imaging.preprocess."""
+    decode: str = "mode"
+    """How probabilities become the count answered, as it was evaluated; see measure.decoding."""
     train_counts: dict[str, int] = field(default_factory=dict)
     """Photos trained on, by their count; what an answer without looking is made of."""
     data: str = ""

@@ -25,7 +25,7 @@ class Prediction:
     photo_id: str
     """Which photo; empty if the caller gave it no name."""
     count: int
-    """The most probable count."""
+    """The count, decoded as the bundle says: the most probable one unless it was evaluated otherwise."""
     confidence: float
     """Probability of `count`, 0 to 1."""
     low: int

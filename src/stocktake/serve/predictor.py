@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stocktake.errors import DataError
+from stocktake.errors import DataError, nearest
 from stocktake.imaging.preprocess import VIEWS, Preprocessing, normalise, prepare
 from stocktake.measure.calibration import with_temperature
 from stocktake.measure.conformal import intervals
+from stocktake.measure.decoding import DECODINGS, decode
 from stocktake.schema import bundles
 from stocktake.schema.bundles import Bundle
 from stocktake.schema.predictions import Prediction
@@ -35,6 +36,11 @@ class Predictor:
         self.folder = folder
         self.bundle = bundle
         self._session = session
+        if bundle.decode not in DECODINGS:
+            raise DataError(
+                f"{folder / bundles.FILE} decodes by '{bundle.decode}', which this version does not"
+                f" know; {nearest(bundle.decode, DECODINGS)}; export it again"
+            )
         self._preprocessing = Preprocessing.from_dict(bundle.preprocessing)
         self._temperature = float(bundle.calibration["temperature"])
         self._threshold = float(bundle.calibration["threshold"])
@@ -160,10 +166,13 @@ class Predictor:
         self, log_probs: NDArray[np.float32], photo_ids: Sequence[str]
     ) -> list[Prediction]:
         honest = with_temperature(log_probs, self._temperature)
+        counts = decode(honest, self.bundle.decode)
         low, high = intervals(honest, self._threshold)
+        # The interval is made around the mode; another decoding may lie beside it. Wider never
+        # promises too much.
+        low, high = np.minimum(low, counts), np.maximum(high, counts)
         probabilities = np.exp(honest.astype(np.float64))
         probabilities /= probabilities.sum(axis=1, keepdims=True)  # float32 sums are off by 1e-7
-        counts = probabilities.argmax(axis=1)
         return [
             Prediction(
                 photo_id=photo_id,

@@ -154,16 +154,21 @@ class _Origin:
 
     data: str
     views: int
+    decode: str
     train_counts: dict[str, int]
 
 
 def _origin(checkpoint: RunFolder, calibration: RunFolder, run: RunFolder) -> _Origin:
-    """Where the photos came from, and how the calibrated scores looked at photos.
+    """Where the photos came from, how the calibrated scores looked at them, how they were decoded.
 
     Raises:
+        DataError: if the evaluation has no scorecard that can be read.
         RunError: if the calibration was fitted on the scores of another checkpoint.
     """
+    from stocktake.schema.cards import ScoreCard
+
     data = "unknown photos"
+    decode = ScoreCard.read(calibration.artifact("scorecard.json")).decode
     trained_on = checkpoint.result().get("train_counts", {})
     photos = _input_of(checkpoint, "photos")
     if photos is not None:
@@ -171,7 +176,7 @@ def _origin(checkpoint: RunFolder, calibration: RunFolder, run: RunFolder) -> _O
     scores = _input_of(calibration, "scores")
     if scores is None:
         run.warn("the scores behind the calibration are gone: taken as fitted on this checkpoint")
-        return _Origin(data=data, views=1, train_counts=trained_on)
+        return _Origin(data=data, views=1, decode=decode, train_counts=trained_on)
     views = int(scores.settings().get("views", 1))
     scored = scores.info()["inputs"].get("checkpoint", {}).get("fingerprint")
     if scored != checkpoint.fingerprint:
@@ -179,7 +184,7 @@ def _origin(checkpoint: RunFolder, calibration: RunFolder, run: RunFolder) -> _O
             f"{calibration.path} was fitted on scores of another checkpoint than {checkpoint.path};"
             " run `stocktake score` and `stocktake evaluate` for this one"
         )
-    return _Origin(data=data, views=views, train_counts=trained_on)
+    return _Origin(data=data, views=views, decode=decode, train_counts=trained_on)
 
 
 def _input_of(run: RunFolder, name: str) -> RunFolder | None:
@@ -201,6 +206,7 @@ def _about(
         preprocessing=about.preprocessing,
         calibration=asdict(fitted),
         views=origin.views,
+        decode=origin.decode,
         train_counts=origin.train_counts,
         backbone=about.backbone,
         head=about.head,

@@ -19,6 +19,7 @@ LEAST = {
     "members": 1,
     "processes": 1,
     "max_count": 0,
+    "limit": 0,
     "frozen_stages": -1,
     "views": 0,
     "clip_norm": 0,
@@ -67,6 +68,9 @@ class TrainSettings:
     """Photos per step, 2 or more."""
     max_count: int = 0
     """Largest count the model can say; 0 takes the largest in the train fold."""
+    limit: int = 0
+    """Photos of the train fold to learn from, 2 or more; 0 for all. A smaller number takes part of
+    what a larger one takes: for learning curves."""
     accumulate: int = 1
     """Parts in which a batch goes through the model, 1 or more: less memory, the same step."""
     backbone_lr_scale: float = 1.0
@@ -137,6 +141,8 @@ class TrainSettings:
                 )
         if not 0 <= self.averaging < 1:
             raise ValueError(f"averaging must be 0 or more and under 1, got {self.averaging}")
+        if self.limit == 1:
+            raise ValueError("limit must be 2 or more, or 0 for all photos, got 1")
         if self.prior_adjustment > 1:
             raise ValueError(f"prior_adjustment must be 0 to 1, got {self.prior_adjustment}")
 

@@ -103,8 +103,9 @@ def data_of(
     rows.check_same_photos(shards.photo_ids, table)
     listed, val = rows.fold(table, "train"), rows.fold(table, "val")
     max_count = settings.max_count or max(int(listed.counts.max()), 1)
-    train = rows.within(listed, max_count)
-    left_out = len(listed.photo_ids) - len(train.photo_ids)
+    within = rows.within(listed, max_count)
+    left_out = len(listed.photo_ids) - len(within.photo_ids)
+    train = rows.limited(within, settings.limit, table)
     if left_out and run:
         run.warn(f"{left_out} photos of the train fold have a count above {max_count}: left out")
     return Data(

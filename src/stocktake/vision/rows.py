@@ -1,5 +1,6 @@
 """Rows: which photos to train on and to judge by, with their true counts."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -69,6 +70,30 @@ def within(whole: Fold, max_count: int) -> Fold:
             f"the train fold has {len(kept)} photos with a count of at most {max_count}, at least 2"
             " are needed; raise max_count or take more photos"
         )
+    return Fold(photo_ids=[whole.photo_ids[i] for i in kept], counts=whole.counts[kept])
+
+
+def limited(whole: Fold, limit: int, split: pa.Table) -> Fold:
+    """The first `limit` photos of a fold, 0 for all, sibling groups in an order by hash.
+
+    What a smaller limit takes is part of what a larger one takes, so that a learning curve over
+    limits adds photos to those it has. The photos taken stay in the order of the fold.
+
+    Args:
+        whole: photos of a fold.
+        limit: how many to take.
+        split: photo_id and group of at least these photos.
+    """
+    if not 0 < limit < len(whole.photo_ids):
+        return whole
+    ids, groups = split["photo_id"].to_pylist(), split["group"].to_pylist()
+    group_of = dict(zip(ids, groups, strict=True))
+
+    def place(i: int) -> tuple[bytes, str]:
+        photo_id = whole.photo_ids[i]
+        return hashlib.sha256(f"limit {group_of[photo_id]}".encode()).digest(), photo_id
+
+    kept = sorted(sorted(range(len(whole.photo_ids)), key=place)[:limit])
     return Fold(photo_ids=[whole.photo_ids[i] for i in kept], counts=whole.counts[kept])
 
 

@@ -63,7 +63,7 @@ def test_a_changed_setting_is_refused(folder: Path):
 def test_another_format_is_refused_with_both_names(folder: Path):
     edit(folder, format="bundle/9")
 
-    with pytest.raises(DataError, match="'bundle/9', this version reads bundle/2"):
+    with pytest.raises(DataError, match="'bundle/9', this version reads bundle/3"):
         bundles.read(folder)
 
 
@@ -75,7 +75,7 @@ def test_a_missing_file_is_named(folder: Path, name: str):
         bundles.read(folder)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "\x00\xff", '{"format": "bundle/2"}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "\x00\xff", '{"format": "bundle/3"}'])
 def test_a_damaged_file_is_one_line(folder: Path, text: str):
     (folder / bundles.FILE).write_text(text)
 

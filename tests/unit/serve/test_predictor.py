@@ -47,6 +47,24 @@ def test_a_higher_temperature_makes_it_less_sure(bundle_maker, photo_of, tmp_pat
     assert unsure.high - unsure.low > sure.high - sure.low
 
 
+def test_a_bundle_decodes_as_it_was_judged(bundle_maker, photo_of, tmp_path):
+    vague = {"temperature": 30.0, "coverage": 0.9, "threshold": 0.1}
+    folder = bundle_maker(tmp_path / "a", calibration=vague, decode="mean")
+
+    (answer,) = Predictor.load(folder).predict([photo_of(0)])
+
+    likeliest = int(np.argmax(answer.probabilities))
+    mean = sum(count * p for count, p in enumerate(answer.probabilities))
+    assert likeliest == 0 < answer.count == round(mean)
+    assert answer.confidence == answer.probabilities[answer.count] < answer.probabilities[0]
+    assert answer.low <= 0 < answer.count <= answer.high
+
+
+def test_an_unknown_decoding_is_refused(bundle_maker, tmp_path):
+    with pytest.raises(DataError, match="decodes by 'meen'.*mean"):
+        Predictor.load(bundle_maker(tmp_path / "a", decode="meen"))
+
+
 def test_a_bad_photo_hurts_only_itself(bright_bundle, photo_of):
     photos = [photo_of(1), b"no photo", photo_of(4)[:200], b"", photo_of(5, kind="PNG")]
 

@@ -9,7 +9,7 @@ from torch import nn
 from stocktake.errors import DataError, RunError, StocktakeError
 from stocktake.runs.folder import RunFolder
 from stocktake.schema import bundles
-from stocktake.schema.cards import Calibration
+from stocktake.schema.cards import Calibration, ScoreCard
 from stocktake.schema.checkpoints import Checkpoint
 from stocktake.serve.predictor import Predictor
 from stocktake.stages.export import ExportSettings, compare, export, painted
@@ -70,11 +70,40 @@ def trained(run: RunFolder, name: str, *, seed: int = 0) -> RunFolder:
     return run
 
 
+def judged(decode: str, max_count: int) -> ScoreCard:
+    """A scorecard that says how counts were decoded, and little else."""
+    return ScoreCard(
+        fold="test",
+        n=100,
+        groups=90,
+        max_count=max_count,
+        beyond_max_count=0,
+        decode=decode,
+        temperature=1.5,
+        coverage=0.9,
+        nll_floor=1e-6,
+        floored=0,
+        metrics={},
+        wilson={},
+        decodings={},
+        baselines={},
+        per_count=[],
+        confusion=[],
+        reliability={},
+    )
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory):
     """Makes the finished runs that export takes, by the name of a backbone."""
 
-    def make(name: str = "test-tiny", *, views: int = 1, max_count: int = MAX_COUNT):
+    def make(
+        name: str = "test-tiny",
+        *,
+        views: int = 1,
+        max_count: int = MAX_COUNT,
+        decode: str = "mode",
+    ):
         root = tmp_path_factory.mktemp(name)
         photos = begun(root / "ingest", "ingest", settings={"source": "painted/bucket"})
         checkpoint = trained(begun(root / "train", "train", photos=photos), name)
@@ -85,6 +114,7 @@ def made(tmp_path_factory: pytest.TempPathFactory):
             temperature=1.5, coverage=0.9, threshold=0.9, fold="calib", n=100, max_count=max_count
         )
         fitted.write(calibration.artifact("calibration.json"))
+        judged(decode, max_count).write(calibration.artifact("scorecard.json"))
         return {"checkpoint": checkpoint, "calibration": calibration}
 
     return make
@@ -173,6 +203,22 @@ def test_a_bundle_looks_as_its_scores_did(made, tmp_path):
 
     assert bundles.read(run.artifact("bundle")).views == 4
     assert result.max_gap <= 1e-4
+
+
+def test_a_bundle_answers_as_it_was_judged(made, tmp_path):
+    run = begun(tmp_path / "export", "export")
+
+    export(**made(decode="mean"), settings=SETTINGS, run=run)
+
+    assert Predictor.load(run.artifact("bundle")).bundle.decode == "mean"
+
+
+def test_an_evaluation_without_a_scorecard_is_refused(made, tmp_path):
+    inputs = made()
+    inputs["calibration"].artifact("scorecard.json").unlink()
+
+    with pytest.raises(DataError, match=r"scorecard.json is not there; `stocktake evaluate`"):
+        export(**inputs, settings=SETTINGS, run=begun(tmp_path / "export", "export"))
 
 
 def test_a_calibration_of_another_checkpoint_is_refused(inputs, made, tmp_path):

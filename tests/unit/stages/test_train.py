@@ -170,6 +170,7 @@ def test_a_run_that_blows_up_keeps_its_last_good_checkpoint(data, tmp_path):
         ({"backbone_lr_scale": 0.0}, "backbone_lr_scale must be above 0"),
         ({"frozen_stages": -2}, "frozen_stages must be -1 or more"),
         ({"clip_norm": -1.0}, "clip_norm must be 0 or more"),
+        ({"limit": 1}, "limit must be 2 or more, or 0 for all photos, got 1"),
     ],
 )
 def test_settings_out_of_range_are_refused(change, said):

@@ -66,3 +66,26 @@ def test_tally_covers_every_fold():
         "train": {"2": 2, "7": 1},
         "val": {"0": 1},
     }
+
+
+def test_a_smaller_limit_takes_part_of_a_larger_one_with_siblings_in_a_row():
+    ids = [f"{i:03}" for i in range(60)]
+    groups = [f"{i // 3 * 3:03}" for i in range(60)]
+    split = pa.table({"photo_id": ids, "group": groups})
+    whole = rows.Fold(photo_ids=ids, counts=np.arange(60))
+
+    less, more = rows.limited(whole, 12, split), rows.limited(whole, 30, split)
+
+    assert len(less.photo_ids) == 12
+    assert set(less.photo_ids) < set(more.photo_ids)
+    assert less.photo_ids == sorted(less.photo_ids)
+    assert less.photo_ids != ids[:12]
+    assert less.counts.tolist() == [int(photo_id) for photo_id in less.photo_ids]
+    assert len({int(photo_id) // 3 for photo_id in less.photo_ids}) == 4
+
+
+@pytest.mark.parametrize("limit", [0, 3, 7])
+def test_no_limit_takes_all(limit):
+    train = rows.fold(SPLIT, "train")
+
+    assert rows.limited(train, limit, SPLIT) is train
