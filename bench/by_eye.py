@@ -89,9 +89,10 @@ def judge(real: Path, sheets: Path, counted: Path) -> None:
         )
     for count in range(1, 6):
         rows = counts == count
+        right = 100 * (seen[rows] == count).mean()
         print(
-            f"record {count}: n = {rows.sum()}, as recorded {100 * (seen[rows] == count).mean():.0f}"
-            f" %, seen on average {seen[rows].mean():.2f}"
+            f"record {count}: n = {rows.sum()}, as recorded {right:.0f} %,"
+            f" seen on average {seen[rows].mean():.2f}"
         )
 
 

@@ -10,6 +10,7 @@ a change, and call it again.
 import argparse
 import hashlib
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,19 @@ CHANGES: dict[str, dict[str, Any]] = {
 }
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Photos:
+    """Photos, how they are split, and into how many parts those outside the test fold are dealt."""
+
+    ingest: Path
+    split: Path
+    parts: int
+    newcomers: frozenset[str] = frozenset()
+    """Ids that always train and never judge."""
+    name: str = "parts"
+    """Folder for the parts."""
+
+
 def run(stage: str, output: Path, settings: dict[str, Any], **inputs: Path) -> RunFolder:
     """Make a run, or find it made."""
     given = {name: str(path) for name, path in inputs.items()}
@@ -71,14 +85,19 @@ def part_of(group: str, parts: int) -> int:
     return int(hashlib.sha256(f"parts:{group}".encode()).hexdigest()[:8], 16) % parts
 
 
-def dealt(split: Path, folder: Path, part: int, parts: int) -> Path:
+def dealt(photos: Photos, folder: Path, part: int) -> Path:
     """A split whose val fold is this part, and whose train fold are the others."""
     if RunFolder(folder).exists():
         return folder
-    table = read_table(split / "artifacts" / "split.parquet", format=splits.FORMAT)
+    table = read_table(photos.split / "artifacts" / "split.parquet", format=splits.FORMAT)
+    columns = [table[name].to_pylist() for name in ("photo_id", "fold", "group")]
     folds = [
-        "test" if fold == "test" else "val" if part_of(group, parts) == part else "train"
-        for fold, group in zip(table["fold"].to_pylist(), table["group"].to_pylist(), strict=True)
+        "test"
+        if fold == "test"
+        else "val"
+        if photo_id not in photos.newcomers and part_of(group, photos.parts) == part
+        else "train"
+        for photo_id, fold, group in zip(*columns, strict=True)
     ]
     place = table.schema.get_field_index("fold")
     made = table.set_column(place, "fold", pa.array(folds, table["fold"].type))
@@ -89,7 +108,7 @@ def dealt(split: Path, folder: Path, part: int, parts: int) -> Path:
 
 
 def judged(
-    work: Path, name: str, settings: dict[str, Any], parts: list[int], of: int
+    work: Path, name: str, settings: dict[str, Any], photos: Photos, parts: list[int]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.str_]]:
     """(log_probs (N, K), true counts, groups) of all parts together."""
     found = []
@@ -97,8 +116,8 @@ def judged(
         slug = name.replace(" ", "-").replace(",", "")
         folder = work / f"{slug}-seed-{settings['seed']}" / str(part)
         folder.mkdir(parents=True, exist_ok=True)
-        split = dealt(work / "split", work / "parts" / str(part), part, of)
-        data = {"photos": work / "ingest", "split": split}
+        split = dealt(photos, work / photos.name / str(part), part)
+        data = {"photos": photos.ingest, "split": split}
         run("train", folder / "train", settings, **data)
         wanted = {"folds": ["val"], "views": 4, "heatmaps": 0}
         scored = run("score", folder / "score", wanted, **data, checkpoint=folder / "train")
@@ -106,6 +125,13 @@ def judged(
     table = pa.concat_tables(found).sort_by("photo_id")
     groups = table["group"].to_numpy(zero_copy_only=False).astype(str)
     return scores.matrix(table).astype(np.float64), scores.counts(table), groups
+
+
+def natural(work: Path, real: Path, parts: int) -> Photos:
+    """The photos of counts 1-5 in a folder, brought in and split."""
+    run("ingest", work / "ingest", {"source": str(real.resolve()), "counts": "1-5"})
+    run("split", work / "split", {}, photos=work / "ingest")
+    return Photos(ingest=work / "ingest", split=work / "split", parts=parts)
 
 
 def row(name: str, log_probs: NDArray[Any], first: NDArray[Any], counts: Any, groups: Any) -> str:
@@ -146,15 +172,14 @@ def main() -> None:
     changes = dict(CHANGES)
     if given.more:
         changes |= tomllib.loads(given.more.read_text())
-    run("ingest", given.work / "ingest", {"source": str(given.real.resolve()), "counts": "1-5"})
-    run("split", given.work / "split", {}, photos=given.work / "ingest")
+    photos = natural(given.work, given.real, given.parts)
     print("| change | right | RMSE | NLL | right, points more | NLL, more |")
     print("|---|--:|--:|--:|--:|--:|")
     first = None
     for name in dict.fromkeys(["base", *(given.change or changes)]):
         settings = BASE | changes[name] | {"seed": given.seed}
         parts = list(range(given.judge))
-        log_probs, counts, groups = judged(given.work, name, settings, parts, given.parts)
+        log_probs, counts, groups = judged(given.work, name, settings, photos, parts)
         first = log_probs if first is None else first
         print(row(name, log_probs, first, counts, groups), flush=True)
     print(f"\nn = {len(counts)} photos in {len(set(groups))} groups, seed {given.seed}")
