@@ -47,6 +47,8 @@ class Bundle:
     """Ways an answer looks at the photo, as the calibrated scores did; see imaging.preprocess."""
     decode: str = "mode"
     """How probabilities become the count answered, as it was evaluated; see measure.decoding."""
+    accept_confidence: float = 0.8
+    """Least confidence of an answer that needs no second look, 0 to 1."""
     train_counts: dict[str, int] = field(default_factory=dict)
     """Photos trained on, by their count; what an answer without looking is made of."""
     data: str = ""
@@ -82,6 +84,8 @@ def check(bundle: Bundle) -> None:
         raise DataError(
             f"bundle has format {bundle.format!r}, this version reads {FORMAT}; export it again"
         )
+    if not 0 <= bundle.accept_confidence <= 1:
+        raise DataError(f"bundle accepts from {bundle.accept_confidence}, expected 0 to 1")
     if bundle.max_count < 1:
         raise DataError(f"bundle has max_count {bundle.max_count}, expected 1 or more")
     for name, wanted in (

@@ -13,7 +13,9 @@ from stocktake.errors import DataError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FORMAT = "prediction/1"
+FORMAT = "prediction/2"
+DECISIONS = ("accept", "review")
+"""What to do with an answer: book it, or have somebody look at the bin."""
 TOLERANCE = 1e-3
 """Allowed gap between the summed probabilities and 1; float32 sums stay under 1e-5."""
 
@@ -25,7 +27,7 @@ class Prediction:
     photo_id: str
     """Which photo; empty if the caller gave it no name."""
     count: int
-    """The count, decoded as the bundle says: the most probable one unless it was evaluated otherwise."""
+    """The count, decoded as the bundle says: the most probable one, or as it was evaluated."""
     confidence: float
     """Probability of `count`, 0 to 1."""
     low: int
@@ -36,6 +38,8 @@ class Prediction:
     """Share of photos whose true count the interval promises to hold, 0 to 1."""
     probabilities: list[float]
     """Probability of each count 0..max_count; they sum to 1."""
+    decision: str
+    """"accept" where the confidence is at least what the bundle asks for, else "review"."""
     bundle: str
     """Id of the bundle that answered."""
 
@@ -66,6 +70,8 @@ def check(prediction: Prediction) -> None:
         raise DataError(f"{where} has probabilities that sum to {total:.4g}, not 1")
     if min(p.probabilities) < 0:
         raise DataError(f"{where} has a probability of {min(p.probabilities):.4g}, below 0")
+    if p.decision not in DECISIONS:
+        raise DataError(f"{where} has decision '{p.decision}', expected one of {DECISIONS}")
     if not 0 < p.coverage < 1:
         raise DataError(f"{where} has coverage {p.coverage}, expected between 0 and 1")
 
@@ -84,6 +90,7 @@ def schema(max_count: int) -> "pa.Schema":
             ("high", pa.int32()),
             ("coverage", pa.float32()),
             ("probabilities", pa.list_(pa.float32(), max_count + 1)),
+            ("decision", pa.string()),
             ("bundle", pa.string()),
             ("error", pa.string()),
         ]

@@ -181,6 +181,11 @@ class Predictor:
                 low=int(low[i]),
                 high=int(high[i]),
                 coverage=self._coverage,
+                decision=(
+                    "accept"
+                    if probabilities[i, counts[i]] >= self.bundle.accept_confidence
+                    else "review"
+                ),
                 probabilities=probabilities[i].tolist(),
                 bundle=self.bundle.id,
             )

@@ -30,6 +30,9 @@ class ExportSettings:
     """Painted photos on which the two are compared, 1 or more."""
     seed: int = 0
     """Seed of the painted photos."""
+    accept_confidence: float = 0.8
+    """Least confidence of an answer that is to be accepted without a second look, 0 to 1; as
+    confidence is calibrated, at least this share of accepted answers is right."""
     data: str = ""
     """What the model was trained on, in your words; empty names the address of the photos."""
     licence: str = LICENCE_NOTE
@@ -38,6 +41,10 @@ class ExportSettings:
     def __post_init__(self) -> None:
         if not 0 < self.tolerance < 1:
             raise ValueError(f"tolerance must be between 0 and 1, got {self.tolerance}")
+        if not 0 <= self.accept_confidence <= 1:
+            raise ValueError(
+                f"accept_confidence must be between 0 and 1, got {self.accept_confidence}"
+            )
         if self.photos_for_parity < 1:
             raise ValueError(f"photos_for_parity must be 1 or more, got {self.photos_for_parity}")
         if self.seed < 0:
@@ -207,6 +214,7 @@ def _about(
         calibration=asdict(fitted),
         views=origin.views,
         decode=origin.decode,
+        accept_confidence=settings.accept_confidence,
         train_counts=origin.train_counts,
         backbone=about.backbone,
         head=about.head,

@@ -209,6 +209,7 @@ def predicted(way: Way) -> None:
         high=3,
         coverage=0.9,
         probabilities=[0.1, 0.1, 0.7, 0.1],
+        decision="review",
         bundle="b",
     )
     failed = predictions.failed_row(

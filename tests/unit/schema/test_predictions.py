@@ -14,6 +14,7 @@ GOOD = Prediction(
     high=3,
     coverage=0.9,
     probabilities=[0.1, 0.2, 0.5, 0.2],
+    decision="review",
     bundle="abc",
 )
 
@@ -28,6 +29,7 @@ GOOD = Prediction(
         ({"probabilities": [-0.5, 0.5, 0.5, 0.5]}, "probability of -0.5, below 0"),
         ({"probabilities": [float("nan")] * 4}, "sum to nan"),
         ({"coverage": 1.0}, "coverage"),
+        ({"decision": "maybe"}, "decision 'maybe'"),
     ],
 )
 def test_a_prediction_that_breaks_its_invariants_is_refused(change, says):

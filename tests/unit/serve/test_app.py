@@ -67,7 +67,8 @@ def test_photo_bytes_get_a_count(client, photo_of, path, kind):
     assert reply.headers["content-type"] == "application/json"
     assert answer["count"] == 4 and answer["low"] <= 4 <= answer["high"]
     assert set(answer) == {
-        "count", "confidence", "low", "high", "coverage", "probabilities", "bundle", "ms",
+        "count", "confidence", "low", "high", "coverage", "probabilities", "decision",
+        "bundle", "ms",
     }  # fmt: skip
     assert len(answer["probabilities"]) == 6 and answer["ms"] > 0
 

@@ -60,6 +60,17 @@ def test_a_bundle_decodes_as_it_was_judged(bundle_maker, photo_of, tmp_path):
     assert answer.low <= 0 < answer.count <= answer.high
 
 
+@pytest.mark.parametrize(("asked", "says"), [(0.0, "accept"), (1.0, "review")])
+def test_an_answer_is_accepted_from_the_confidence_the_bundle_asks_for(
+    bundle_maker, photo_of, tmp_path, asked, says
+):
+    folder = bundle_maker(tmp_path / "a", accept_confidence=asked)
+
+    (answer,) = Predictor.load(folder).predict([photo_of(2)])
+
+    assert answer.decision == says and 0 < answer.confidence < 1
+
+
 def test_an_unknown_decoding_is_refused(bundle_maker, tmp_path):
     with pytest.raises(DataError, match="decodes by 'meen'.*mean"):
         Predictor.load(bundle_maker(tmp_path / "a", decode="meen"))

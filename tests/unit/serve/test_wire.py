@@ -17,6 +17,7 @@ PREDICTION = Prediction(
     high=1,
     coverage=0.9,
     probabilities=[0.3, 0.7],
+    decision="review",
     bundle="abc",
 )
 
@@ -92,6 +93,7 @@ def test_one_photo_gets_a_flat_answer():
         "low": 0,
         "high": 1,
         "coverage": 0.9,
+        "decision": "review",
         "probabilities": [0.3, 0.7],
         "bundle": "abc",
         "ms": 12.35,

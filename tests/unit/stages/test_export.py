@@ -249,7 +249,14 @@ def test_painted_photos_are_fixed_by_their_seed_and_differ():
 
 
 @pytest.mark.parametrize(
-    "change", [{"tolerance": 0}, {"tolerance": 1.5}, {"photos_for_parity": 0}, {"seed": -1}]
+    "change",
+    [
+        {"tolerance": 0},
+        {"tolerance": 1.5},
+        {"photos_for_parity": 0},
+        {"accept_confidence": 1.1},
+        {"seed": -1},
+    ],
 )
 def test_impossible_settings_are_refused(change):
     with pytest.raises(ValueError, match=next(iter(change))):
