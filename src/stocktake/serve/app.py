@@ -1,44 +1,45 @@
-"""App: counts over HTTP. GET / ping, POST /invocations and /v1/count, and a page to try it.
+"""App: counts over HTTP. GET /ping, POST /invocations and /v1/count, and a page to try it.
 
-The event loop only moves bytes: reading JSON, decoding and the engine run in worker threads, behind
-a queue of bounded length. A full queue answers 503 at once, so waiting never grows without end.
+The event loop only moves bytes: reading JSON, decoding and the engine run in threads, behind a
+queue of bounded length. A full queue answers 503 at once, so waiting never grows without end.
 """
 
 import asyncio
 import logging
-import signal
-import socket
-import threading
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from importlib.resources import files
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from stocktake.errors import SettingsError
-from stocktake.serve import wire
+from stocktake.errors import DataError
+from stocktake.serve import access, metrics, openapi, wire
+from stocktake.serve.gather import Batched, Closed, Gather, QueueFull
+from stocktake.serve.occlusion import occlusion_map
 from stocktake.serve.predictor import Predictor
 
 log = logging.getLogger("stocktake.serve")
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 
-DRAIN_S = 25
-"""Time for accepted requests after SIGTERM; SageMaker kills a container 30 s after it."""
+READERS = 8
+"""Threads that unpack JSON and forms and fetch photos."""
+MAPS_WAITING = 4
+"""Maps of where the model looked that may wait; one takes 50 looks."""
 HINTS = {
-    404: "there is nothing here; POST a photo to /v1/count, or open / in a browser",
+    404: "there is nothing here; POST a photo to /v1/count, or open / or /docs in a browser",
     405: "this address takes another method; GET /ping and /, POST /v1/count and /invocations",
 }
+RETRY = (429, 503)
 PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline';"
     " script-src 'unsafe-inline'; img-src blob: data:; connect-src 'self'",
@@ -46,136 +47,290 @@ PAGE_HEADERS = {
 }
 
 
+class Capture(Protocol):
+    """Keeps requests and their answers."""
+
+    def note(
+        self, photo: bytes, content_type: str, answer: dict[str, Any], *, status: int, endpoint: str
+    ) -> None:
+        """Keep one photo and its answer; returns at once."""
+
+    def close(self) -> None:
+        """Write what is still held."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
     """What one server takes on."""
 
     workers: int = 1
-    """Requests computed at once."""
+    """Batches computed at once."""
     waiting: int = 32
-    """Requests that may wait for a worker; one more is answered 503."""
+    """Photos that may wait beyond those; one more is answered 503."""
+    batch: int = 16
+    """Photos in a batch at most."""
+    batch_wait_s: float = 0.0
+    """How long a batch that is not full waits for more."""
+    per_client: int = 0
+    """Requests of one client that may be inside at once, 0 for any; one more is answered 429."""
     max_body_bytes: int = 8_000_000
     """Largest request body."""
     body_timeout_s: float = 30.0
     """Time for a client to send its whole body."""
+    answer_timeout_s: float = 55.0
+    """Time for an answer; after that 503. SageMaker gives up after 60 s."""
 
 
-class Desk:
-    """Worker threads behind a bounded queue."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Extras:
+    """What a server may have besides."""
 
-    def __init__(self, *, workers: int, waiting: int) -> None:
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="count")
-        self._room = workers + waiting
-        self._inside = 0
-
-    def check_room(self) -> None:
-        """WireError 503 if one more request would find no place."""
-        if self._inside >= self._room:
-            raise wire.WireError(
-                503, f"{self._inside} requests are waiting already; try again in a second"
-            )
-
-    async def run(self, call: Callable[[], Any]) -> Any:
-        """What `call` returns, from a worker thread; WireError 503 at once if the queue is full."""
-        self.check_room()
-        self._inside += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, call)
-        finally:
-            self._inside -= 1
-
-    def close(self) -> None:
-        """Let the threads end when they are idle."""
-        self._pool.shutdown(wait=False)
+    token: str = ""
+    """What clients must send; empty lets everybody ask."""
+    fetch: wire.Fetch | None = None
+    """Gets photos that are named by address."""
+    capture: Capture | None = None
+    """Keeps what is asked and answered."""
 
 
-def make_app(predictor: Predictor, limits: Limits | None = None) -> Starlette:
+def make_app(
+    predictor: Predictor, limits: Limits | None = None, extras: Extras | None = None
+) -> Starlette:
     """The application over a predictor whose self-test has passed."""
-    limits = limits or Limits()
-    desk = Desk(workers=limits.workers, waiting=limits.waiting)
-    page = (files("stocktake.serve") / "page.html").read_text(encoding="utf-8")
+    service = _Service(predictor, limits or Limits(), extras or Extras())
+    serve = files("stocktake.serve")
+    page, docs = ((serve / name).read_text(encoding="utf-8") for name in ("page.html", "docs.html"))
+    document = openapi.document(
+        max_count=predictor.bundle.max_count, has_token=bool(service.extras.token)
+    )
 
-    async def ping(request: Request) -> Response:
-        return JSONResponse({"status": "ready", "bundle": predictor.bundle.id})
+    def shows(text: str) -> Handler:
+        async def show(request: Request) -> Response:
+            return HTMLResponse(text, headers=PAGE_HEADERS)
 
-    async def show_page(request: Request) -> Response:
-        return HTMLResponse(page, headers=PAGE_HEADERS)
+        return show
 
-    async def count(request: Request) -> Response:
-        started = time.perf_counter()
-        desk.check_room()
-        body = await _body(request, limits)
-        kind = request.headers.get("content-type", "")
-        return JSONResponse(await desk.run(lambda: _count(predictor, body, kind, started)))
+    def gives(row: dict[str, Any]) -> Handler:
+        async def give(request: Request) -> Response:
+            return JSONResponse(row)
+
+        return give
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         yield
-        desk.close()
+        await asyncio.to_thread(service.close)
 
-    routes = [
-        Route("/ping", ping),
-        Route("/", show_page),
-        Route("/v1/count", _guarded(count), methods=["POST"]),
-        Route("/invocations", _guarded(count), methods=["POST"]),
+    transform = {
+        "MaxConcurrentTransforms": service.limits.workers,
+        "BatchStrategy": "SINGLE_RECORD",
+        "MaxPayloadInMB": max(1, service.limits.max_body_bytes // 1_000_000),
+    }
+    open_to_all = {
+        "/": shows(page),
+        "/docs": shows(docs),
+        "/openapi.json": gives(document),
+        "/ping": gives({"status": "ready", "bundle": predictor.bundle.id}),
+        "/execution-parameters": gives(transform),
+    }
+    asked = {
+        "/v1/count": (service.count, "POST"),
+        "/invocations": (service.count, "POST"),
+        "/v1/heatmap": (service.heatmap, "POST"),
+        "/metrics": (service.metrics_text, "GET"),
+    }
+    routes = [Route(path, handler) for path, handler in open_to_all.items()]
+    routes += [
+        Route(path, service.guarded(path, handler), methods=[method])
+        for path, (handler, method) in asked.items()
     ]
     return Starlette(
         routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _http_error}
     )
 
 
-def listen(
-    predictor: Predictor, *, host: str, port: int, limits: Limits, ready: Callable[[str], None]
-) -> None:
-    """Answer until SIGTERM or SIGINT; accepted requests are finished first.
+@dataclass(slots=True)
+class _Photo:
+    """A photo of a request on its way."""
 
-    Args:
-        predictor: its self-test has passed.
-        host: address to listen on.
-        port: 0 for a free one.
-        limits: what the server takes on.
-        ready: told the address, as http://127.0.0.1:8080, once connections are taken.
+    photo: bytes
+    batched: Batched | None = None
 
-    Raises:
-        SettingsError: if the address cannot be listened on.
-    """
-    with _bound(host, port) as bound:
-        name = f"[{host}]" if ":" in host else host
-        address = f"http://{name}:{bound.getsockname()[1]}"
-        config = uvicorn.Config(
-            make_app(predictor, limits),
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=DRAIN_S,
+
+@dataclass(slots=True)
+class _Asked:
+    """What a request has, once read."""
+
+    kind: str
+    photos: list[_Photo | DataError] = field(default_factory=list)
+    is_many: bool = False
+
+
+class _Service:
+    """The handlers, and what they share."""
+
+    def __init__(self, predictor: Predictor, limits: Limits, extras: Extras) -> None:
+        self.limits = limits
+        self.extras = extras
+        self._predictor = predictor
+        backbone = predictor.bundle.backbone
+        name = backbone if isinstance(backbone, str) else str(backbone.get("name", ""))
+        self._metrics = metrics.Metrics(bundle=predictor.bundle.id, backbone=name)
+        self._gather = Gather(
+            predictor.predict,
+            workers=limits.workers,
+            batch=limits.batch,
+            wait_s=limits.batch_wait_s,
+            room=limits.workers + limits.waiting,
+            on_batch=self._metrics.batch.observe,
         )
-        with _signals_end_quietly():
-            _Server(config, lambda: ready(address)).run(sockets=[bound])
+        self._clients = access.Clients(limits.per_client)
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="read")
+        self._mapper = ThreadPoolExecutor(1, thread_name_prefix="map")
+        self._maps = 0
+
+    def close(self) -> None:
+        """Answer what is inside, keep what is captured, let the threads end."""
+        self._gather.close()
+        for pool in (self._readers, self._mapper):
+            pool.shutdown(wait=False, cancel_futures=True)
+        if self.extras.capture:
+            self.extras.capture.close()
+
+    async def count(self, request: Request) -> Response:
+        started = time.perf_counter()
+        wire.check_accept(request.headers.get("accept", "*/*"))
+        with self._one_more(request):
+            self._gather.check_room()
+            asked = await self._read(request)
+            await self._answer([one for one in asked.photos if isinstance(one, _Photo)])
+            timed = [_timed(one) for one in asked.photos]
+            ms = 1000 * (time.perf_counter() - started)
+            try:
+                row = wire.answers(timed, is_many=asked.is_many, ms=ms)
+            finally:
+                self._note(asked, timed, ms, request.url.path)
+        return JSONResponse(row)
+
+    async def heatmap(self, request: Request) -> Response:
+        started = time.perf_counter()
+        wire.check_accept(request.headers.get("accept", "*/*"))
+        with self._one_more(request):
+            if self._maps > MAPS_WAITING:
+                raise QueueFull(f"{self._maps} maps are waiting already")
+            self._maps += 1
+            try:
+                asked = await self._read(request)
+                if asked.is_many or not isinstance(asked.photos[0], _Photo):
+                    raise wire.WireError(422, "a map is of one photo; send one")
+                photo = asked.photos[0].photo
+                loop = asyncio.get_running_loop()
+                row = await loop.run_in_executor(self._mapper, self._map, photo)
+            except DataError as err:
+                raise wire.WireError(422, str(err)) from err
+            finally:
+                self._maps -= 1
+        return JSONResponse({**row, "ms": round(1000 * (time.perf_counter() - started), 2)})
+
+    async def metrics_text(self, request: Request) -> Response:
+        self._metrics.inside.set(self._gather.inside)
+        return Response(self._metrics.text(), headers={"Content-Type": metrics.CONTENT_TYPE})
+
+    def guarded(self, path: str, handler: Handler) -> Handler:
+        """The handler for those who may ask, counted, with every failure turned into JSON; a
+        client never sees a trace."""
+
+        async def guarded(request: Request) -> Response:
+            started = time.perf_counter()
+            try:
+                access.check_token(self.extras.token, request.headers.get("authorization", ""))
+                reply = await handler(request)
+            except wire.WireError as err:
+                reply = _error(err.status, str(err))
+            except QueueFull as err:
+                reply = _error(503, f"{err}; try again in a second")
+            except Closed as err:
+                reply = _error(503, f"{err}; ask another one, or this one again in a minute")
+            except Exception:
+                name = uuid.uuid4().hex[:12]
+                log.exception("request %s failed", name)
+                reply = _error(500, f"the server failed; its log has the cause under id {name}")
+            self._metrics.requests.labels(path=path, status=str(reply.status_code)).inc()
+            self._metrics.seconds.labels(path=path).observe(time.perf_counter() - started)
+            return reply
+
+        return guarded
+
+    def _one_more(self, request: Request) -> Any:
+        client = request.client.host if request.client else "unknown"
+        return self._clients.one_more(client)
+
+    async def _read(self, request: Request) -> _Asked:
+        """The request's photos; what takes long is read in a thread."""
+        body = await _body(request, self.limits)
+        kind = request.headers.get("content-type", "")
+
+        def read() -> wire.Request:
+            return wire.read(body, kind, fetch=self.extras.fetch)
+
+        is_photo = kind.partition(";")[0].strip().lower() in wire.PHOTO_TYPES
+        if is_photo:
+            found = read()
+        else:
+            found = await asyncio.get_running_loop().run_in_executor(self._readers, read)
+        photos: list[_Photo | DataError] = [
+            _Photo(one) if isinstance(one, bytes) else one for one in found.photos
+        ]
+        return _Asked(kind=kind if is_photo else "", photos=photos, is_many=found.is_many)
+
+    async def _answer(self, photos: list[_Photo]) -> None:
+        """Put the answer on every photo.
+
+        Raises:
+            QueueFull: if they have no room.
+            WireError: 503 if they take too long.
+        """
+        futures = self._gather.ask([one.photo for one in photos])
+        try:
+            async with asyncio.timeout(self.limits.answer_timeout_s):
+                for one, future in zip(photos, futures, strict=True):
+                    one.batched = await asyncio.wrap_future(future)
+        except TimeoutError:
+            raise wire.WireError(
+                503,
+                f"no answer within {self.limits.answer_timeout_s:g} s; try again, or send fewer",
+            ) from None
+        finally:
+            for future in futures:
+                future.cancel()  # those not begun: nobody waits for them any more
+
+    def _map(self, photo: bytes) -> dict[str, Any]:
+        prepared = self._predictor.prepare(photo)
+        (answer,) = self._predictor.predict([photo])
+        if isinstance(answer, DataError):
+            raise answer
+        made = occlusion_map(prepared, answer.count, self._predictor.log_probs)
+        falls = [[round(float(fall), 4) for fall in row] for row in made.falls]
+        return {"count": made.count, "falls": falls, "most": round(made.most, 4)}
+
+    def _note(self, asked: _Asked, timed: list[wire.Timed], ms: float, path: str) -> None:
+        for one, entry in zip(timed, asked.photos, strict=True):
+            if isinstance(one.answer, DataError):
+                self._metrics.photos.labels(outcome="error").inc()
+                row, status = {"error": str(one.answer)}, 422
+            else:
+                self._metrics.photos.labels(outcome=one.answer.decision).inc()
+                self._metrics.counts.labels(count=str(one.answer.count)).inc()
+                row, status = wire.answer(one, ms=ms), 200
+            if self.extras.capture and isinstance(entry, _Photo):
+                self.extras.capture.note(entry.photo, asked.kind, row, status=status, endpoint=path)
 
 
-class _Server(uvicorn.Server):
-    """uvicorn's server that says when it takes connections."""
-
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._ready = ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            self._ready()
-
-
-def _count(predictor: Predictor, body: bytes, kind: str, started: float) -> dict[str, Any]:
-    """Read, predict, answer; runs in a worker thread. `started` is when the request came in."""
-    asked = wire.read(body, kind)
-    good = {i: photo for i, photo in enumerate(asked.photos) if isinstance(photo, bytes)}
-    found = dict(zip(good, predictor.predict(list(good.values())), strict=True))
-    predictions = [
-        found[i] if isinstance(photo, bytes) else photo for i, photo in enumerate(asked.photos)
-    ]
-    ms = 1000 * (time.perf_counter() - started)
-    return wire.answers(predictions, is_many=asked.is_many, ms=ms)
+def _timed(one: _Photo | DataError) -> wire.Timed:
+    if isinstance(one, DataError):
+        return wire.Timed(answer=one)
+    assert one.batched is not None, "every photo was answered, or an error was raised"
+    return wire.Timed(answer=one.batched.answer, queue_ms=one.batched.queue_ms)
 
 
 async def _body(request: Request, limits: Limits) -> bytes:
@@ -202,22 +357,6 @@ async def _body(request: Request, limits: Limits) -> bytes:
     return bytes(body)
 
 
-def _guarded(handler: Handler) -> Handler:
-    """The handler with every failure turned into JSON; a client never sees a trace."""
-
-    async def guarded(request: Request) -> Response:
-        try:
-            return await handler(request)
-        except wire.WireError as err:
-            return _error(err.status, str(err))
-        except Exception:
-            name = uuid.uuid4().hex[:12]
-            log.exception("request %s failed", name)
-            return _error(500, f"the server failed; its log has the cause under id {name}")
-
-    return guarded
-
-
 async def _http_error(request: Request, err: Exception) -> Response:
     assert isinstance(err, HTTPException)
     made = _error(err.status_code, HINTS.get(err.status_code, err.detail))
@@ -226,34 +365,9 @@ async def _http_error(request: Request, err: Exception) -> Response:
 
 
 def _error(status: int, message: str) -> Response:
-    headers = {"Retry-After": "1"} if status == 503 else {}
+    headers = {"Retry-After": "1"} if status in RETRY else {}
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
     if status in (408, 413):  # the rest of the body is still coming, and nobody reads it
         headers["Connection"] = "close"
     return JSONResponse({"error": message}, status_code=status, headers=headers)
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family)
-    except (OSError, OverflowError) as err:
-        reason = getattr(err, "strerror", None) or err
-        raise SettingsError(
-            f"cannot listen on {host}:{port} ({reason}); choose another port (0 for a free one)"
-            " or host"
-        ) from err
-
-
-@contextmanager
-def _signals_end_quietly() -> Iterator[None]:
-    """uvicorn raises the signal that ended it once more; being stopped is no failure of ours."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    ends = (signal.SIGTERM, signal.SIGINT)
-    before = [signal.signal(number, lambda *_: None) for number in ends]
-    try:
-        yield
-    finally:
-        for number, handler in zip(ends, before, strict=True):
-            signal.signal(number, handler)

@@ -18,7 +18,21 @@ from stocktake.runs.folder import RunFolder
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from stocktake.serve.wire import Fetch
+    from stocktake.store.objects import Store
+
 LISTENING = re.compile(r"^listening on http://(\S+):(\d+)$", re.MULTILINE)
+KEPT = (
+    "workers",
+    "threads",
+    "waiting",
+    "batch",
+    "batch_wait_ms",
+    "max_body_mb",
+    "body_timeout_s",
+    "answer_timeout_s",
+)
+"""Settings that the check in a run serves with as well."""
 START_S = 60.0
 """A server that is not up by then will not come up; a start takes about a second."""
 STOP_S = 35.0
@@ -26,6 +40,18 @@ STOP_S = 35.0
 ANSWER_S = 60.0
 HERE = "127.0.0.1"
 """Where the check listens, whatever the settings say: it is nobody else's business."""
+
+
+LEAST = {
+    "workers": 0,
+    "threads": 0,
+    "waiting": 0,
+    "batch": 1,
+    "batch_wait_ms": 0,
+    "per_client": 0,
+    "check_photos": 1,
+}
+"""The least that each number may be."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,27 +63,44 @@ class ServeSettings:
     port: int = 8080
     """Port to listen on, 0 for a free one; the check in a run always takes a free one."""
     workers: int = 0
-    """Requests computed at once; 0 for one per core."""
+    """Batches computed at once; 0 for one per core."""
     threads: int = 1
-    """Threads the engine uses for one request; 0 for one per core."""
+    """Threads the engine uses for one batch; 0 for one per core."""
     waiting: int = 32
-    """Requests that may wait for a worker; one more is answered 503."""
+    """Photos that may wait beyond those being answered; one more is answered 503."""
+    batch: int = 16
+    """Photos of several requests that go through the model together, 1 or more."""
+    batch_wait_ms: float = 0.0
+    """Milliseconds that a batch waits for more photos; 0 takes those that are there."""
+    per_client: int = 0
+    """Requests that one client address may have inside at once, 0 for any; one more gets 429."""
     max_body_mb: float = 8.0
     """Largest request body in megabytes."""
     body_timeout_s: float = 30.0
     """Seconds a client has to send its whole body."""
+    answer_timeout_s: float = 55.0
+    """Seconds until a request without an answer gets 503."""
+    token_file: str = ""
+    """File with a token that requests must send as Authorization: Bearer TOKEN; empty for none."""
+    url_prefixes: str = ""
+    """Addresses below which JSON requests may name photos, as "s3://BUCKET/PREFIX", commas between;
+    empty allows none."""
+    endpoint_url: str = ""
+    """Address of an S3-compatible server, for url_prefixes outside AWS."""
+    anonymous: bool = False
+    """Read those buckets without credentials, as public ones allow."""
     check_photos: int = 5
     """Test photos that the check in a run sends over HTTP."""
     seed: int = 0
     """Seed of the choice of these photos."""
 
     def __post_init__(self) -> None:
-        for name, least in (("workers", 0), ("threads", 0), ("waiting", 0), ("check_photos", 1)):
+        for name, least in LEAST.items():
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be {least} or more, got {getattr(self, name)}")
         if not 0 <= self.port <= 65535:
             raise ValueError(f"port must be between 0 and 65535, got {self.port}")
-        for name in ("max_body_mb", "body_timeout_s"):
+        for name in ("max_body_mb", "body_timeout_s", "answer_timeout_s"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
 
@@ -88,7 +131,9 @@ def serve_forever(bundle: Path, settings: ServeSettings, *, ready: Callable[[str
     import logging
     import os
 
-    from stocktake.serve.app import Limits, listen
+    from stocktake.serve import access
+    from stocktake.serve.app import Extras, Limits, make_app
+    from stocktake.serve.listener import listen
     from stocktake.serve.predictor import Predictor
 
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -97,15 +142,40 @@ def serve_forever(bundle: Path, settings: ServeSettings, *, ready: Callable[[str
     limits = Limits(
         workers=settings.workers or os.cpu_count() or 1,
         waiting=settings.waiting,
+        batch=settings.batch,
+        batch_wait_s=settings.batch_wait_ms / 1000,
+        per_client=settings.per_client,
         max_body_bytes=int(settings.max_body_mb * 1e6),
         body_timeout_s=settings.body_timeout_s,
+        answer_timeout_s=settings.answer_timeout_s,
+    )
+    extras = Extras(
+        token=access.read_token(settings.token_file), fetch=_fetch(settings, limits.max_body_bytes)
     )
     listen(
-        predictor,
+        make_app(predictor, limits, extras),
         host=settings.host,
         port=settings.port,
-        limits=limits,
         ready=lambda address: ready(f"listening on {address}"),
+    )
+
+
+def _fetch(settings: ServeSettings, max_bytes: int) -> "Fetch | None":
+    """Gets photos that requests name by address, as far as the settings allow any."""
+    from functools import cache
+
+    from stocktake.serve import access
+    from stocktake.store.address import open_store
+
+    @cache
+    def store_at(prefix: str) -> "Store":
+        return open_store(prefix, endpoint_url=settings.endpoint_url, anonymous=settings.anonymous)
+
+    prefixes = [one.strip() for one in settings.url_prefixes.split(",") if one.strip()]
+    for prefix in prefixes:
+        store_at(prefix.rstrip("/") + "/")  # an address of no known kind is refused at the start
+    return access.fetcher(
+        prefixes, read=lambda prefix, key: store_at(prefix).read(key), max_bytes=max_bytes
     )
 
 
@@ -267,10 +337,7 @@ def _http(
 
 def _command(bundle: Path, settings: ServeSettings) -> list[str]:
     """The very command people type, on a free port of this machine."""
-    kept = {
-        name: getattr(settings, name)
-        for name in ("workers", "threads", "waiting", "max_body_mb", "body_timeout_s")
-    }
+    kept = {name: getattr(settings, name) for name in KEPT}
     words = [f"serve.{key}={value}" for key, value in {"host": HERE, "port": 0, **kept}.items()]
     sets = [part for word in words for part in ("--set", word)]
     return [sys.executable, "-m", "stocktake", "serve", str(bundle), *sets]

@@ -1,23 +1,15 @@
-import asyncio
 import base64
-import http.client
-import json
 import logging
-import signal
-import socket
-import subprocess
-import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from starlette.testclient import TestClient
 
-from stocktake.errors import SettingsError
+from stocktake.errors import DataError
 from stocktake.schema.predictions import Prediction
-from stocktake.serve import app as serving
-from stocktake.serve.app import Desk, Limits, make_app
+from stocktake.serve import wire
+from stocktake.serve.app import Extras, Limits, make_app
 from stocktake.serve.predictor import Predictor
 
 JPEG = {"Content-Type": "image/jpeg"}
@@ -68,7 +60,7 @@ def test_photo_bytes_get_a_count(client, photo_of, path, kind):
     assert answer["count"] == 4 and answer["low"] <= 4 <= answer["high"]
     assert set(answer) == {
         "count", "confidence", "low", "high", "coverage", "probabilities", "decision",
-        "bundle", "ms",
+        "bundle", "queue_ms", "ms",
     }  # fmt: skip
     assert len(answer["probabilities"]) == 6 and answer["ms"] > 0
 
@@ -105,6 +97,12 @@ def test_many_photos_in_one_request_are_answered_in_order(client, photo_of):
         ("POST", "/v1/count", b"x" * 1001, "image/jpeg", 413),
         ("POST", "/v1/count", b"x", "text/html", 415),
         ("POST", "/v1/count", b"x", "", 415),
+        ("POST", "/v1/count", b"x", "multipart/form-data", 400),
+        ("POST", "/v1/count", b'{"url": "s3://a/b"}', "application/json", 422),
+        ("POST", "/v1/heatmap", b"no photo", "image/jpeg", 422),
+        ("POST", "/v1/heatmap", b"", "image/jpeg", 400),
+        ("GET", "/v1/heatmap", b"", "", 405),
+        ("POST", "/metrics", b"", "", 405),
         ("POST", "/v1/count", b"no photo", "image/jpeg", 422),
         ("POST", "/v1/count", b"{}", "application/json", 422),
     ],
@@ -157,133 +155,175 @@ def test_a_full_queue_answers_503_at_once_and_the_others_are_served(bright_bundl
     assert [reply.json()["count"] for reply in after] == [1, 3]
 
 
-def test_the_queue_holds_as_many_as_it_says():
-    async def fill() -> list[object]:
-        desk, go = Desk(workers=1, waiting=2), threading.Event()
-        sent = [asyncio.create_task(desk.run(go.wait)) for _ in range(5)]
-        await asyncio.sleep(0)
-        go.set()
-        return await asyncio.gather(*sent, return_exceptions=True)
-
-    ends = asyncio.run(fill())
-
-    assert ends[:3] == [True] * 3
-    assert [end.status for end in ends[3:]] == [503, 503]
-
-
 def test_the_page_needs_nothing_from_elsewhere(client):
     reply = client.get("/")
 
     assert reply.headers["content-type"].startswith("text/html")
     assert "default-src 'none'" in reply.headers["content-security-policy"]
     assert "http://" not in reply.text and "https://" not in reply.text
-    assert 'fetch("v1/count"' in reply.text
+    assert 'send("v1/count"' in reply.text
 
 
-# the same over a socket, in a process of its own
+def test_a_form_of_several_photos_is_answered_in_order(client, photo_of):
+    files = [("a", ("a.jpg", photo_of(n), "image/jpeg")) for n in (4, 1)]
 
-START = """
-import sys; from pathlib import Path
-from stocktake.serve.app import Limits, listen
-from stocktake.serve.predictor import Predictor
-class Slow(Predictor):
-    def predict(self, photos, photo_ids=None):
-        import time; time.sleep(float(sys.argv[2]))
-        return super().predict(photos, photo_ids)
-listen(Slow.load(Path(sys.argv[1])), host="127.0.0.1", port=0,
-       limits=Limits(body_timeout_s=0.5), ready=lambda address: print(address, flush=True))
-"""
+    reply = client.post("/v1/count", files=files)
+
+    assert [row["count"] for row in reply.json()["predictions"]] == [4, 1]
 
 
-@pytest.fixture
-def start(bright_bundle):
-    processes = []
+def test_an_accept_header_without_json_is_406(client, photo_of):
+    reply = client.post("/v1/count", content=photo_of(1), headers=JPEG | {"Accept": "text/csv"})
 
-    def begin(*, wait_s: float = 0.0) -> tuple[subprocess.Popen[str], str]:
-        command = [sys.executable, "-c", START, str(bright_bundle), str(wait_s)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        processes.append(process)
-        assert process.stdout is not None
-        return process, process.stdout.readline().strip().removeprefix("http://")
-
-    yield begin
-    for process in processes:
-        process.kill()
-        process.communicate()
+    assert reply.status_code == 406 and "application/json" in reply.json()["error"]
 
 
-def test_sigterm_finishes_what_was_accepted_and_ends_quietly(start, photo_of):
-    process, address = start(wait_s=0.6)
-    with ThreadPoolExecutor(1) as pool:
-        reply = pool.submit(post, address, photo_of(3))
-        time.sleep(0.3)
-        process.send_signal(signal.SIGTERM)
-
-        assert reply.result(20)["count"] == 3
-    assert process.wait(20) == 0
-    with pytest.raises(OSError):
-        post(address, photo_of(3))
+TOKEN = "0123456789abcdef"
 
 
-def test_ctrl_c_ends_quietly_too(start):
-    process, _ = start()
-
-    process.send_signal(signal.SIGINT)
-
-    assert process.wait(20) == 0
-
-
-def test_a_slow_client_is_answered_408_and_let_go(start):
-    _, address = start()
-    host, port = address.split(":")
-    with socket.create_connection((host, int(port)), timeout=10) as slow:
-        slow.sendall(b"POST /v1/count HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n")
-        slow.sendall(b"Content-Length: 100\r\n\r\nhalf")
-        reply = b""
-        while chunk := slow.recv(4096):
-            reply += chunk
-
-    assert reply.startswith(b"HTTP/1.1 408 ") and b"did not arrive" in reply
-
-
-def test_a_client_that_hangs_up_half_way_hurts_nobody(start, photo_of):
-    _, address = start()
-    host, port = address.split(":")
-    for _ in range(5):
-        with socket.create_connection((host, int(port)), timeout=10) as rude:
-            rude.sendall(b"POST /v1/count HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf")
-
-    assert post(address, photo_of(1))["count"] == 1
-
-
-def test_a_port_in_use_is_one_line(bright_bundle):
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(SettingsError) as caught:
-        serving.listen(
-            Predictor.load(bright_bundle),
-            host="127.0.0.1",
-            port=taken.getsockname()[1],
-            limits=Limits(),
-            ready=print,
+@pytest.mark.parametrize(
+    ("path", "method"),
+    [("/v1/count", "POST"), ("/invocations", "POST"), ("/v1/heatmap", "POST"), ("/metrics", "GET")],
+)
+def test_a_token_is_asked_for_where_photos_or_figures_go(bright_bundle, photo_of, path, method):
+    app = make_app(Predictor.load(bright_bundle), extras=Extras(token=TOKEN))
+    with TestClient(app) as client:
+        bare, wrong, right = (
+            client.request(method, path, content=photo_of(1), headers=JPEG | more)
+            for more in (
+                {},
+                {"Authorization": "Bearer 0123456789abcdeF"},
+                {"Authorization": f"Bearer {TOKEN}"},
+            )
         )
+        open_to_all = [client.get(one).status_code for one in ("/", "/ping", "/docs")]
 
-    assert "Address already in use" in str(caught.value)
-    assert "choose another port" in str(caught.value)
-
-
-def test_requests_at_once_get_their_own_answers(start, photo_of):
-    _, address = start()
-    counts = [i % 6 for i in range(30)]
-
-    with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda count: post(address, photo_of(count)), counts))
-
-    assert [answer["count"] for answer in answers] == counts
+    assert (bare.status_code, wrong.status_code, right.status_code) == (401, 401, 200)
+    assert bare.headers["www-authenticate"] == "Bearer" and TOKEN not in bare.text
+    assert open_to_all == [200] * 3
 
 
-def post(address: str, photo: bytes) -> dict:
-    connection = http.client.HTTPConnection(address, timeout=20)
-    try:
-        connection.request("POST", "/v1/count", photo, JPEG)
-        return json.loads(connection.getresponse().read())
-    finally:
-        connection.close()
+def test_a_client_with_too_many_requests_gets_429_and_others_are_served(bright_bundle, photo_of):
+    waiting = Waiting.load(bright_bundle)
+    waiting.go, waiting.begun = threading.Event(), threading.Semaphore(0)
+    app = make_app(waiting, Limits(per_client=1))
+    with (
+        TestClient(app, client=("10.0.0.1", 1)) as client,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        other = TestClient(app, client=("10.0.0.2", 1))
+        first = pool.submit(client.post, "/v1/count", content=photo_of(1), headers=JPEG)
+        assert waiting.begun.acquire(timeout=10)
+
+        refused = client.post("/v1/count", content=photo_of(2), headers=JPEG)
+        waiting.go.set()
+        served = other.post("/v1/count", content=photo_of(3), headers=JPEG)
+        first.result(20)
+        again = client.post("/v1/count", content=photo_of(2), headers=JPEG)
+
+    assert refused.status_code == 429 and refused.headers["retry-after"] == "1"
+    assert (served.status_code, again.status_code) == (200, 200)
+
+
+def test_no_answer_in_time_is_503(bright_bundle, photo_of):
+    waiting = Waiting.load(bright_bundle)
+    waiting.go, waiting.begun = threading.Event(), threading.Semaphore(0)
+    with TestClient(make_app(waiting, Limits(answer_timeout_s=0.05))) as client:
+        reply = client.post("/v1/count", content=photo_of(1), headers=JPEG)
+        waiting.go.set()
+
+    assert reply.status_code == 503 and "no answer within 0.05 s" in reply.json()["error"]
+
+
+def test_photos_by_address_come_from_where_it_is_allowed(bright_bundle, photo_of):
+    def fetch(url: str) -> bytes:
+        if url != "s3://bins/one.jpg":
+            raise DataError("there is no such photo")
+        return photo_of(2)
+
+    app = make_app(Predictor.load(bright_bundle), extras=Extras(fetch=fetch))
+    with TestClient(app) as client:
+        reply = client.post("/v1/count", json={"urls": ["s3://bins/one.jpg", "s3://bins/two.jpg"]})
+
+    one, two = reply.json()["predictions"]
+    assert one["count"] == 2 and two == {"error": "there is no such photo"}
+
+
+def test_metrics_count_requests_photos_and_batches(client, photo_of):
+    client.post("/v1/count", content=photo_of(3), headers=JPEG)
+    client.post("/v1/count", content=b"no photo", headers=JPEG)
+
+    text = client.get("/metrics").text
+
+    for line in (
+        'stocktake_requests_total{path="/v1/count",status="200"} 1.0',
+        'stocktake_requests_total{path="/v1/count",status="422"} 1.0',
+        'stocktake_photos_total{outcome="error"} 1.0',
+        'stocktake_counts_total{count="3"} 1.0',
+        "stocktake_batch_photos_count 2.0",
+        "stocktake_photos_inside 0.0",
+    ):
+        assert line in text
+
+
+def test_a_map_says_where_the_model_looked(client, photo_of):
+    reply = client.post("/v1/heatmap", content=photo_of(4), headers=JPEG)
+
+    made = reply.json()
+    assert reply.status_code == 200 and made["count"] == 4
+    assert len(made["falls"]) == len(made["falls"][0]) == 7
+    assert all(0 <= fall <= 1 for row in made["falls"] for fall in row)
+
+
+class Noted:
+    """Remembers what it is told."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[object, ...]] = []
+        self.is_closed = False
+
+    def note(self, photo, content_type, answer, *, status, endpoint):
+        self.rows.append((photo, content_type, answer, status, endpoint))
+
+    def close(self):
+        self.is_closed = True
+
+
+def test_what_is_asked_and_answered_can_be_captured(bright_bundle, photo_of):
+    noted = Noted()
+    app = make_app(Predictor.load(bright_bundle), extras=Extras(capture=noted))
+    with TestClient(app) as client:
+        answer = client.post("/invocations", content=photo_of(3), headers=JPEG).json()
+        client.post("/v1/count", content=b"no photo", headers=JPEG)
+
+    assert noted.rows[0] == (photo_of(3), "image/jpeg", answer, 200, "/invocations")
+    photo, _, row, status, path = noted.rows[1]
+    assert (photo, list(row), status, path) == (b"no photo", ["error"], 422, "/v1/count")
+    assert noted.is_closed
+
+
+def test_the_document_names_every_address_and_batch_transform_is_told_the_limits(client):
+    paths = client.get("/openapi.json").json()["paths"]
+
+    for path, methods in paths.items():
+        (method,) = methods
+        assert client.request(method.upper(), path).status_code not in (404, 405)
+    limits = client.get("/execution-parameters").json()
+    assert limits == {
+        "MaxConcurrentTransforms": 1, "BatchStrategy": "SINGLE_RECORD", "MaxPayloadInMB": 8,
+    }  # fmt: skip
+
+
+def test_the_document_page_needs_nothing_from_elsewhere(client):
+    reply = client.get("/docs")
+
+    assert "default-src 'none'" in reply.headers["content-security-policy"]
+    assert "http://" not in reply.text and "https://" not in reply.text
+
+
+def test_a_large_request_is_let_in_when_nothing_else_is_inside(client, photo_of):
+    texts = [base64.b64encode(photo_of(1)).decode()] * wire.MAX_PHOTOS
+
+    reply = client.post("/v1/count", json={"photos": texts})
+
+    assert len(reply.json()["predictions"]) == wire.MAX_PHOTOS
