@@ -25,8 +25,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from stocktake.errors import SettingsError
-from stocktake.serve import wire
+from stocktake.serve import sockets, wire
+from stocktake.serve.draining import Draining
 from stocktake.serve.predictor import Predictor
 
 log = logging.getLogger("stocktake.serve")
@@ -125,7 +125,13 @@ def make_app(predictor: Predictor, limits: Limits | None = None) -> Starlette:
 
 
 def listen(
-    predictor: Predictor, *, host: str, port: int, limits: Limits, ready: Callable[[str], None]
+    predictor: Predictor,
+    *,
+    host: str,
+    port: int,
+    limits: Limits,
+    ready: Callable[[str], None],
+    fd: int | None = None,
 ) -> None:
     """Answer until SIGTERM or SIGINT; accepted requests are finished first.
 
@@ -135,35 +141,47 @@ def listen(
         port: 0 for a free one.
         limits: what the server takes on.
         ready: told the address, as http://127.0.0.1:8080, once connections are taken.
+        fd: a listening socket that was inherited; host and port are then only its name.
 
     Raises:
         SettingsError: if the address cannot be listened on.
     """
-    with _bound(host, port) as bound:
-        name = f"[{host}]" if ":" in host else host
-        address = f"http://{name}:{bound.getsockname()[1]}"
+    with sockets.bound(host, port) if fd is None else sockets.inherited(fd) as door:
+        address = sockets.address_of(host, door)
+        draining = Draining(make_app(predictor, limits))
         config = uvicorn.Config(
-            make_app(predictor, limits),
+            draining,
             log_config=None,
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=DRAIN_S,
         )
         with _signals_end_quietly():
-            _Server(config, lambda: ready(address)).run(sockets=[bound])
+            _Server(config, draining, lambda: ready(address)).run(sockets=[door])
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server that says when it takes connections."""
+    """uvicorn's server that says when it takes connections, and drains before it closes them."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, draining: Draining, ready: Callable[[], None]
+    ) -> None:
         super().__init__(config)
+        self._draining = draining
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for one in sockets or []:
+            one.close()
+        await self._draining.begin(self.server_state.connections)
+        await super().shutdown(sockets)
 
 
 def _count(predictor: Predictor, body: bytes, kind: str, started: float) -> dict[str, Any]:
@@ -230,18 +248,6 @@ def _error(status: int, message: str) -> Response:
     if status in (408, 413):  # the rest of the body is still coming, and nobody reads it
         headers["Connection"] = "close"
     return JSONResponse({"error": message}, status_code=status, headers=headers)
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family)
-    except (OSError, OverflowError) as err:
-        reason = getattr(err, "strerror", None) or err
-        raise SettingsError(
-            f"cannot listen on {host}:{port} ({reason}); choose another port (0 for a free one)"
-            " or host"
-        ) from err
 
 
 @contextmanager

@@ -40,6 +40,8 @@ class ServeSettings:
     """Requests computed at once; 0 for one per core."""
     threads: int = 1
     """Threads the engine uses for one request; 0 for one per core."""
+    processes: int = 1
+    """Server processes behind one socket; one that dies is replaced."""
     waiting: int = 32
     """Requests that may wait for a worker; one more is answered 503."""
     max_body_mb: float = 8.0
@@ -52,7 +54,13 @@ class ServeSettings:
     """Seed of the choice of these photos."""
 
     def __post_init__(self) -> None:
-        for name, least in (("workers", 0), ("threads", 0), ("waiting", 0), ("check_photos", 1)):
+        for name, least in (
+            ("workers", 0),
+            ("threads", 0),
+            ("processes", 1),
+            ("waiting", 0),
+            ("check_photos", 1),
+        ):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be {least} or more, got {getattr(self, name)}")
         if not 0 <= self.port <= 65535:
@@ -78,8 +86,16 @@ class ServeResult:
     """Mean time of one answer as the client saw it, milliseconds."""
 
 
-def serve_forever(bundle: Path, settings: ServeSettings, *, ready: Callable[[str], None]) -> None:
-    """Answer until stopped; `ready` is told "listening on http://HOST:PORT" once it does.
+def serve_forever(
+    bundle: Path, settings: ServeSettings, *, ready: Callable[[str], None], fd: int | None = None
+) -> None:
+    """Answer until stopped, in this one process.
+
+    Args:
+        bundle: the bundle's folder.
+        settings: `processes` is for `stages.supervise`, which starts as many of this.
+        ready: told "listening on http://HOST:PORT" once it does.
+        fd: a listening socket that was inherited from a supervisor.
 
     Raises:
         DataError: if the bundle is not whole or its self-test answers differently here.
@@ -106,6 +122,7 @@ def serve_forever(bundle: Path, settings: ServeSettings, *, ready: Callable[[str
         port=settings.port,
         limits=limits,
         ready=lambda address: ready(f"listening on {address}"),
+        fd=fd,
     )
 
 
