@@ -8,7 +8,10 @@ from stocktake.stages import table
 SHARED = {"--set", "--name", "--on", "--json", "--help"}
 OPTIONS = {
     "run": SHARED,
-    "serve": {"--set", "--help"},
+    "serve": {"--set", "--fd", "--help"},
+    "deploy": {"--name", "--update", "--set", "--json", "--help"},
+    "endpoints show": {"--json", "--help"},
+    "endpoints delete": {"--help"},
     "parts": {"--json", "--help"},
     "runs list": {"--folder", "--json", "--help"},
     "runs show": {"--folder", "--json", "--help"},
@@ -22,6 +25,7 @@ OPTIONS |= {
     if stage.name != "serve"
 }
 OPTIONS["train"] |= {"--estimate"}
+OPTIONS["predict"] |= {"--endpoint"}
 
 
 def commands(group: click.Group = main, path: str = "") -> dict[str, click.Command]:

@@ -16,11 +16,15 @@ from stocktake.stages import table
 
 OTHERS = {
     "run": "Walk all stages of a settings file; skip what is done.",
+    "deploy": "Serve a bundle under a name, in the background.",
+    "endpoints": "List, show and delete what is deployed here.",
     "runs": "List, show and compare runs.",
     "settings": "Show or check the settings of a file.",
     "parts": "Say what is on the shelves, with options.",
 }
 """Commands beside the stages, each in a module of its own name with a `command`."""
+OWN = ("predict", "serve")
+"""Stages whose command does more than make the stage; in modules as well."""
 
 
 def _about() -> dict[str, str]:
@@ -40,7 +44,7 @@ class Words(click.Group):
         """The word's command, imported now."""
         if name not in _about():
             return None
-        if name in OTHERS or name == "serve":
+        if name in OTHERS or name in OWN:
             module = import_module(f"stocktake.cli.{name}")
             command: click.Command = module.command
             return command

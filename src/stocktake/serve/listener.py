@@ -5,47 +5,53 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import uvicorn
 
-from stocktake.errors import SettingsError
+from stocktake.serve import sockets
+from stocktake.serve.draining import App, Draining
 
 DRAIN_S = 25
 """Time for accepted requests after SIGTERM; SageMaker kills a container 30 s after it."""
 
 
-def listen(app: Any, *, host: str, port: int, ready: Callable[[str], None]) -> None:
+def listen(
+    app: App, *, host: str, port: int, ready: Callable[[str], None], fd: int | None = None
+) -> None:
     """Answer until SIGTERM or SIGINT; accepted requests are finished first.
 
     Args:
-        app: an ASGI application.
+        app: what answers, an ASGI application.
         host: address to listen on.
         port: 0 for a free one.
         ready: told the address, as http://127.0.0.1:8080, once connections are taken.
+        fd: a listening socket that was inherited; host and port are then only its name.
 
     Raises:
         SettingsError: if the address cannot be listened on.
     """
-    with _bound(host, port) as bound:
-        name = f"[{host}]" if ":" in host else host
-        address = f"http://{name}:{bound.getsockname()[1]}"
+    with sockets.bound(host, port) if fd is None else sockets.inherited(fd) as door:
+        address = sockets.address_of(host, door)
+        draining = Draining(app)
         config = uvicorn.Config(
-            app,
+            draining,
             log_config=None,
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=DRAIN_S,
         )
         with _signals_end_quietly():
-            _Server(config, lambda: ready(address)).run(sockets=[bound])
+            _Server(config, draining, lambda: ready(address)).run(sockets=[door])
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server that says when it takes connections."""
+    """uvicorn's server that says when it takes connections, and drains before it closes them."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, draining: Draining, ready: Callable[[], None]
+    ) -> None:
         super().__init__(config)
+        self._draining = draining
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -53,17 +59,13 @@ class _Server(uvicorn.Server):
         if self.started:
             self._ready()
 
-
-def _bound(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family)
-    except (OSError, OverflowError) as err:
-        reason = getattr(err, "strerror", None) or err
-        raise SettingsError(
-            f"cannot listen on {host}:{port} ({reason}); choose another port (0 for a free one)"
-            " or host"
-        ) from err
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for one in sockets or []:
+            one.close()
+        await self._draining.begin(self.server_state.connections)
+        await super().shutdown(sockets)
 
 
 @contextmanager

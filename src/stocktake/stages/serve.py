@@ -45,6 +45,7 @@ HERE = "127.0.0.1"
 LEAST = {
     "workers": 0,
     "threads": 0,
+    "processes": 1,
     "waiting": 0,
     "batch": 1,
     "batch_wait_ms": 0,
@@ -66,6 +67,8 @@ class ServeSettings:
     """Batches computed at once; 0 for one per core."""
     threads: int = 1
     """Threads the engine uses for one batch; 0 for one per core."""
+    processes: int = 1
+    """Server processes behind one socket; one that dies is replaced."""
     waiting: int = 32
     """Photos that may wait beyond those being answered; one more is answered 503."""
     batch: int = 16
@@ -121,8 +124,16 @@ class ServeResult:
     """Mean time of one answer as the client saw it, milliseconds."""
 
 
-def serve_forever(bundle: Path, settings: ServeSettings, *, ready: Callable[[str], None]) -> None:
-    """Answer until stopped; `ready` is told "listening on http://HOST:PORT" once it does.
+def serve_forever(
+    bundle: Path, settings: ServeSettings, *, ready: Callable[[str], None], fd: int | None = None
+) -> None:
+    """Answer until stopped, in this one process.
+
+    Args:
+        bundle: the bundle's folder.
+        settings: `processes` is for `stages.supervise`, which starts as many of this.
+        ready: told "listening on http://HOST:PORT" once it does.
+        fd: a listening socket that was inherited from a supervisor.
 
     Raises:
         DataError: if the bundle is not whole or its self-test answers differently here.
@@ -157,6 +168,7 @@ def serve_forever(bundle: Path, settings: ServeSettings, *, ready: Callable[[str
         host=settings.host,
         port=settings.port,
         ready=lambda address: ready(f"listening on {address}"),
+        fd=fd,
     )
 
 
