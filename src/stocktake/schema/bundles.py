@@ -1,11 +1,13 @@
 """Bundle: a folder with all it takes to answer a count, and the proof that it still does.
 
 bundle/
-    model.onnx               photos float32 (B, 3, S, S), normalised -> log_probs float32 (B, K)
+    model.onnx               photos float32 (B, 3, S, S), normalised -> log_probs float32 (B, K);
+                             inside it computes with `precision`
     bundle.json              what this module describes
     self-test/photo.jpg      a painted photo, no photo of any dataset
     self-test/expected.json  what the bundle must answer to it
     parity.json              how far model.onnx was from the checkpoint when it was exported
+    card.md                  what all this is worth and meant for, for people
 """
 
 import dataclasses
@@ -17,12 +19,14 @@ from typing import Any
 
 from stocktake.errors import DataError
 
-FORMAT = "bundle/3"
+FORMAT = "bundle/4"
 FILE = "bundle.json"
 MODEL = "model.onnx"
 PARITY = "parity.json"
+CARD = "card.md"
 SELF_TEST_PHOTO = "self-test/photo.jpg"
 SELF_TEST_EXPECTED = "self-test/expected.json"
+PRECISIONS = ("float32", "int8")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +47,8 @@ class Bundle:
     """Where the first weights came from: a package, a hub, a file, or "random"."""
     model_sha256: str
     """Hash of model.onnx, hex."""
+    precision: str = "float32"
+    """What model.onnx computes with inside: float32, or int8 where it has integer kernels."""
     views: int = 1
     """Ways an answer looks at the photo, as the calibrated scores did; see imaging.preprocess."""
     decode: str = "mode"
@@ -86,6 +92,11 @@ def check(bundle: Bundle) -> None:
         )
     if not 0 <= bundle.accept_confidence <= 1:
         raise DataError(f"bundle accepts from {bundle.accept_confidence}, expected 0 to 1")
+    if bundle.precision not in PRECISIONS:
+        raise DataError(
+            f"bundle has precision {bundle.precision!r}, expected {' or '.join(PRECISIONS)};"
+            " export it again"
+        )
     if bundle.max_count < 1:
         raise DataError(f"bundle has max_count {bundle.max_count}, expected 1 or more")
     for name, wanted in (

@@ -1,17 +1,19 @@
 """Export: the best checkpoint and its calibration become a bundle that serves without torch."""
 
 import shutil
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stocktake.errors import DataError, RunError, StocktakeError
+from stocktake.errors import DataError, StocktakeError
+from stocktake.pages import model_card
 from stocktake.runs.folder import RunFolder
+from stocktake.stages import origins, quantised
 
 if TYPE_CHECKING:
     from stocktake.schema.bundles import Bundle
-    from stocktake.schema.cards import Calibration
+    from stocktake.schema.cards import Calibration, ScoreCard
     from stocktake.serve.predictor import Predictor
 
 LICENCE_NOTE = (
@@ -24,12 +26,24 @@ LICENCE_NOTE = (
 class ExportSettings:
     """What the bundle must prove, and what it says of its data."""
 
+    precision: str = "float32"
+    """What the model computes with: float32, or int8, smaller and faster on processors that have
+    integer instructions; int8 is judged on the val fold before it is let through."""
+    calibration_photos: int = 256
+    """Photos of the train fold that int8 reads its ranges off, 1 or more."""
+    max_accuracy_loss: float = 0.01
+    """Most accuracy that int8 may lose on the val fold, a share of photos, 0 to 1."""
+    max_ece_gain: float = 0.02
+    """Most that int8 may add to the calibration error on the val fold, 0 to 1."""
+    max_coverage_loss: float = 0.02
+    """Most that int8's intervals may lose of the photos they hold on the val fold, 0 to 1."""
     tolerance: float = 1e-4
-    """Largest gap allowed between a probability of the bundle and of the checkpoint, 0 to 1."""
+    """Largest gap allowed between a probability of the float32 model and of the checkpoint, 0 to 1;
+    int8 is made of that model."""
     photos_for_parity: int = 16
     """Painted photos on which the two are compared, 1 or more."""
     seed: int = 0
-    """Seed of the painted photos."""
+    """Seed of the painted photos, and of the choice of those that int8 reads its ranges off."""
     accept_confidence: float = 0.8
     """Least confidence of an answer that is to be accepted without a second look, 0 to 1; as
     confidence is calibrated, at least this share of accepted answers is right."""
@@ -45,8 +59,14 @@ class ExportSettings:
             raise ValueError(
                 f"accept_confidence must be between 0 and 1, got {self.accept_confidence}"
             )
-        if self.photos_for_parity < 1:
-            raise ValueError(f"photos_for_parity must be 1 or more, got {self.photos_for_parity}")
+        if self.precision not in ("float32", "int8"):
+            raise ValueError(f'precision must be "float32" or "int8", got "{self.precision}"')
+        for name in ("max_accuracy_loss", "max_ece_gain", "max_coverage_loss"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be between 0 and 1, got {getattr(self, name)}")
+        for name in ("photos_for_parity", "calibration_photos"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be 1 or more, got {getattr(self, name)}")
         if self.seed < 0:
             raise ValueError(f"seed must be 0 or more, got {self.seed}")
 
@@ -57,16 +77,23 @@ class ExportResult:
 
     bundle: str
     """Id of the bundle: hash of its model and settings."""
+    precision: str
+    """What its model computes with."""
     size_mb: float
     """Size of the model file in megabytes."""
     max_gap: float
-    """Largest gap found between two probabilities."""
+    """Largest gap found between two probabilities of the float32 model and the checkpoint."""
     tolerance: float
     """Largest gap allowed."""
     photos: int
     """Photos compared."""
     max_count: int
     """Largest count the bundle can say."""
+    float32: dict[str, float]
+    """With int8: the float32 model's accuracy, nll, ece, share covered and width on the val fold,
+    and its size."""
+    int8: dict[str, float]
+    """With int8: its own."""
 
 
 def export(
@@ -75,44 +102,122 @@ def export(
     """Write the bundle, whole or not at all.
 
     Raises:
-        StocktakeError: if its probabilities differ from the checkpoint's beyond the tolerance.
+        StocktakeError: if its probabilities differ from the checkpoint's beyond the tolerance, or
+            int8 is worse than float32 beyond the margins.
         DataError: if checkpoint and calibration do not belong together.
+        RunError: if int8 is wanted and the runs that have its photos are gone.
     """
+    from stocktake.schema import bundles
+    from stocktake.schema.cards import ScoreCard
+
+    card = ScoreCard.read(calibration.artifact("scorecard.json"))
+    origin = origins.of_bundle(checkpoint, calibration, run)
+    found = _evidence(checkpoint, calibration, settings)
+    target = run.artifact("bundle")
+    run.artifact(bundles.PARITY).unlink(missing_ok=True)  # of an attempt that was refused
+    rough = target.with_name(".bundle.part")
+    shutil.rmtree(rough, ignore_errors=True)
+    rough.mkdir()
+    try:
+        photos = painted(settings.photos_for_parity, seed=settings.seed)
+        about = _about(checkpoint, calibration, origin, card, settings)
+        predictor, parity = _float32(checkpoint, about, photos, settings, rough)
+        if found is not None:
+            run.log("int8 is fitted and judged", photos=len(found.counts))
+            predictor, parity["int8"] = _int8(predictor, found, settings, run)
+        bundles.write_json(rough, bundles.PARITY, parity)
+        _add_self_test(rough, predictor, photos[0])
+        text = model_card.card(predictor.bundle, card, parity)
+        (rough / bundles.CARD).write_text(text, encoding="utf-8")
+        shutil.rmtree(target, ignore_errors=True)
+        rough.rename(target)
+    finally:
+        shutil.rmtree(rough, ignore_errors=True)
+    return _result(predictor.bundle, parity, settings)
+
+
+def _result(bundle: "Bundle", parity: Mapping[str, Any], settings: ExportSettings) -> ExportResult:
+    judged = parity.get("int8", {"float32": {}, "int8": {}})
+    return ExportResult(
+        bundle=bundle.id,
+        precision=bundle.precision,
+        size_mb=judged["int8"].get("size_mb", parity["size_mb"]),
+        max_gap=parity["max_gap"],
+        tolerance=settings.tolerance,
+        photos=parity["photos"],
+        max_count=bundle.max_count,
+        float32=judged["float32"],
+        int8=judged["int8"],
+    )
+
+
+def _evidence(
+    checkpoint: RunFolder, calibration: RunFolder, settings: ExportSettings
+) -> "quantised.Evidence | None":
+    """What int8 is fitted and judged on; None for float32."""
+    if settings.precision == "float32":
+        return None
+    return quantised.evidence(
+        checkpoint, calibration, photos=settings.calibration_photos, seed=settings.seed
+    )
+
+
+def _float32(
+    checkpoint: RunFolder,
+    about: "Bundle",
+    photos: Sequence[bytes],
+    settings: ExportSettings,
+    rough: Path,
+) -> "tuple[Predictor, dict[str, Any]]":
+    """The float32 model in the unpublished folder, and its parity report."""
     from stocktake.schema import bundles, checkpoints
     from stocktake.serve.predictor import Predictor
     from stocktake.vision.onnx import export_onnx
 
     best = checkpoints.best(checkpoint.artifact("checkpoints"))
-    origin = _origin(checkpoint, calibration, run)
-    fitted = _calibration(calibration, checkpoints.read(best).max_count)
-    target = run.artifact("bundle")
-    rough = target.with_name(".bundle.part")
-    shutil.rmtree(rough, ignore_errors=True)
-    rough.mkdir()
+    export_onnx(best, rough / bundles.MODEL)
+    _write_about(rough, about, precision="float32")
+    predictor = Predictor.load(rough)
+    parity = compare(predictor, best, photos, tolerance=settings.tolerance)
+    return predictor, parity | {"size_mb": _size_mb(rough)}
+
+
+def _int8(
+    predictor: "Predictor", found: "quantised.Evidence", settings: ExportSettings, run: RunFolder
+) -> "tuple[Predictor, dict[str, Any]]":
+    """The same with the int8 model in place of the float32 one, and how the two compare.
+
+    Raises:
+        StocktakeError: if it is worse by more than the margins; the comparison is then in the
+            run's artifacts/parity.json.
+    """
+    from stocktake.schema import bundles
+    from stocktake.serve.predictor import Predictor
+
+    folder, before_mb = predictor.folder, _size_mb(predictor.folder)
+    quantised.quantise(predictor, found, run)
+    _write_about(folder, predictor.bundle, precision="int8")
+    predictor = Predictor.load(folder)
+    report = quantised.judged(predictor, found, run)
+    report["float32"]["size_mb"], report["int8"]["size_mb"] = before_mb, _size_mb(folder)
+    report["allowed"] = {
+        "accuracy": ("max_accuracy_loss", settings.max_accuracy_loss),
+        "ece": ("max_ece_gain", settings.max_ece_gain),
+        "covered": ("max_coverage_loss", settings.max_coverage_loss),
+    }
     try:
-        run.progress(0, 3, "steps")
-        export_onnx(best, rough / bundles.MODEL)
-        bundles.write(rough, _about(best, fitted, origin, settings, rough))
-        run.progress(1, 3, "steps")
-        photos = painted(settings.photos_for_parity, seed=settings.seed)
-        predictor = Predictor.load(rough)
-        parity = compare(predictor, best, photos, tolerance=settings.tolerance)
-        bundles.write_json(rough, bundles.PARITY, parity)
-        run.progress(2, 3, "steps")
-        _add_self_test(rough, predictor, photos[0])
-        shutil.rmtree(target, ignore_errors=True)
-        rough.rename(target)
-        run.progress(3, 3, "steps")
-    finally:
-        shutil.rmtree(rough, ignore_errors=True)
-    return ExportResult(
-        bundle=predictor.bundle.id,
-        size_mb=round((target / bundles.MODEL).stat().st_size / 1e6, 2),
-        max_gap=parity["max_gap"],
-        tolerance=settings.tolerance,
-        photos=len(photos),
-        max_count=predictor.bundle.max_count,
-    )
+        quantised.check(report, report["allowed"])
+    except StocktakeError:
+        refused = run.artifact(bundles.PARITY)
+        bundles.write_json(refused.parent, bundles.PARITY, {"int8": report})
+        raise
+    return predictor, report
+
+
+def _size_mb(folder: Path) -> float:
+    from stocktake.schema import bundles
+
+    return round((folder / bundles.MODEL).stat().st_size / 1e6, 2)
 
 
 def compare(
@@ -155,75 +260,42 @@ def painted(photos: int, *, seed: int) -> list[bytes]:
     return [draw.jpeg(scene(seed, number)) for number in range(photos)]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Origin:
-    """What the runs before this one say."""
-
-    data: str
-    views: int
-    decode: str
-    train_counts: dict[str, int]
-
-
-def _origin(checkpoint: RunFolder, calibration: RunFolder, run: RunFolder) -> _Origin:
-    """Where the photos came from, how the calibrated scores looked at them, how they were decoded.
-
-    Raises:
-        DataError: if the evaluation has no scorecard that can be read.
-        RunError: if the calibration was fitted on the scores of another checkpoint.
-    """
-    from stocktake.schema.cards import ScoreCard
-
-    data = "unknown photos"
-    decode = ScoreCard.read(calibration.artifact("scorecard.json")).decode
-    trained_on = checkpoint.result().get("train_counts", {})
-    photos = _input_of(checkpoint, "photos")
-    if photos is not None:
-        data = str(photos.settings().get("source", data))
-    scores = _input_of(calibration, "scores")
-    if scores is None:
-        run.warn("the scores behind the calibration are gone: taken as fitted on this checkpoint")
-        return _Origin(data=data, views=1, decode=decode, train_counts=trained_on)
-    views = int(scores.settings().get("views", 1))
-    scored = scores.info()["inputs"].get("checkpoint", {}).get("fingerprint")
-    if scored != checkpoint.fingerprint:
-        raise RunError(
-            f"{calibration.path} was fitted on scores of another checkpoint than {checkpoint.path};"
-            " run `stocktake score` and `stocktake evaluate` for this one"
-        )
-    return _Origin(data=data, views=views, decode=decode, train_counts=trained_on)
-
-
-def _input_of(run: RunFolder, name: str) -> RunFolder | None:
-    """The run that `run` took `name` from, if it is still there."""
-    address = run.info().get("inputs", {}).get(name, {}).get("address")
-    found = RunFolder(Path(address)) if address else None
-    return found if found is not None and found.exists() else None
-
-
 def _about(
-    best: Path, fitted: "Calibration", origin: _Origin, settings: ExportSettings, rough: Path
+    checkpoint: RunFolder,
+    calibration: RunFolder,
+    origin: origins.Origin,
+    card: "ScoreCard",
+    settings: ExportSettings,
 ) -> "Bundle":
+    """bundle.json, but for the model's hash and precision."""
     from stocktake.runs import machine
     from stocktake.schema import bundles, checkpoints
 
-    about = checkpoints.read(best)
+    about = checkpoints.read(checkpoints.best(checkpoint.artifact("checkpoints")))
     return bundles.Bundle(
         max_count=about.max_count,
         preprocessing=about.preprocessing,
-        calibration=asdict(fitted),
+        calibration=asdict(_calibration(calibration, about.max_count)),
         views=origin.views,
-        decode=origin.decode,
+        decode=card.decode,
         accept_confidence=settings.accept_confidence,
         train_counts=origin.train_counts,
         backbone=about.backbone,
         head=about.head,
         weights_source=about.weights_source,
-        model_sha256=bundles.hash_of(rough / bundles.MODEL),
+        model_sha256="",
         data=settings.data or f"Trained on photos from {origin.data}.",
         licence=settings.licence,
         versions=machine.versions(),
     )
+
+
+def _write_about(folder: Path, about: "Bundle", *, precision: str) -> None:
+    """Write bundle.json for the model that lies in the folder now."""
+    from stocktake.schema import bundles
+
+    found = bundles.hash_of(folder / bundles.MODEL)
+    bundles.write(folder, replace(about, precision=precision, model_sha256=found, id=""))
 
 
 def _calibration(calibration: RunFolder, max_count: int) -> "Calibration":

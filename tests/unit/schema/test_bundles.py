@@ -42,6 +42,7 @@ def test_the_id_depends_on_everything_the_answer_depends_on(folder: Path):
 
     assert made(folder).id == first.id and len(first.id) == 16
     assert made(folder, max_count=6).id != first.id
+    assert made(folder, precision="int8").id != first.id
     assert made(folder, model_sha256="0" * 64).id != first.id
     assert made(folder, calibration=first.calibration | {"temperature": 2.0}).id != first.id
 
@@ -63,7 +64,7 @@ def test_a_changed_setting_is_refused(folder: Path):
 def test_another_format_is_refused_with_both_names(folder: Path):
     edit(folder, format="bundle/9")
 
-    with pytest.raises(DataError, match="'bundle/9', this version reads bundle/3"):
+    with pytest.raises(DataError, match="'bundle/9', this version reads bundle/4"):
         bundles.read(folder)
 
 
@@ -75,7 +76,7 @@ def test_a_missing_file_is_named(folder: Path, name: str):
         bundles.read(folder)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "\x00\xff", '{"format": "bundle/3"}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "\x00\xff", '{"format": "bundle/4"}'])
 def test_a_damaged_file_is_one_line(folder: Path, text: str):
     (folder / bundles.FILE).write_text(text)
 
@@ -89,3 +90,15 @@ def test_a_damaged_file_is_one_line(folder: Path, text: str):
 def test_a_part_that_lacks_a_field_is_refused(folder: Path, field: str):
     with pytest.raises(DataError, match=f"bundle's {field} lacks"):
         made(folder, **{field: {}})
+
+
+def test_a_precision_we_do_not_know_is_refused(folder: Path):
+    with pytest.raises(DataError, match="precision 'int4', expected float32 or int8"):
+        made(folder, precision="int4")
+
+
+def test_a_bundle_of_an_older_version_is_refused_with_what_to_do(folder: Path):
+    edit(folder, format="bundle/3")
+
+    with pytest.raises(DataError, match="this version reads bundle/4; export it again"):
+        bundles.read(folder)

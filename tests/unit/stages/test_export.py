@@ -158,7 +158,7 @@ def test_a_bundle_says_what_it_is_made_of(done):
     assert "painted/bucket" in bundle.data and "licence" in bundle.licence
     assert "torch" in bundle.versions
     assert sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()) == [
-        "bundle.json", "model.onnx", "parity.json", "self-test/expected.json",
+        "bundle.json", "card.md", "model.onnx", "parity.json", "self-test/expected.json",
         "self-test/photo.jpg",
     ]  # fmt: skip
 
