@@ -24,7 +24,7 @@ def bound(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except (OSError, OverflowError) as err:
-        reason = getattr(err, "strerror", None) or err
+        reason = str(getattr(err, "strerror", None) or err).partition(" (while")[0]
         raise SettingsError(
             f"cannot listen on {host}:{port} ({reason}); choose another port (0 for a free one)"
             " or host"

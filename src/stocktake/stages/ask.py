@@ -82,7 +82,7 @@ def _row(address: str, photo: Path) -> dict[str, Any]:
     try:
         said = json.loads(text)
         if status == 200:
-            return {"photo": str(photo)} | {key: said[key] for key in SHOWN if key in said}
+            return {"photo": str(photo)} | {key: said[key] for key in SHOWN}
         return {"photo": str(photo), "error": str(said["error"])}
     except (ValueError, KeyError, TypeError):
         return {"photo": str(photo), "error": f"the server answered {status}, and nothing to read"}
