@@ -7,6 +7,7 @@ every JPEG that it finds fault with, through Pillow.
 import io
 import struct
 import zlib
+from collections.abc import Callable
 from contextlib import suppress
 
 import numpy as np
@@ -15,10 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from stocktake.errors import DataError
+from stocktake.imaging.bombs import MAX_PIXELS, check_blocks, check_size
 
 FORMATS = ("JPEG", "PNG", "WEBP")
-MAX_PIXELS = 50_000_000
-"""A 50-megapixel photo needs 150 MB as RGB; bin photos have under 2 megapixels."""
 
 _END_OF_JPEG = b"\xff\xd9"
 _ORIENTATION = 0x0112  # EXIF tag
@@ -54,7 +54,7 @@ def decode(photo: bytes, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
 
     Args:
         photo: the whole file.
-        max_pixels: larger photos are refused before they are unpacked.
+        max_pixels: larger photos are refused before they are unpacked; PNG and WEBP beyond half.
 
     Raises:
         DataError: if it is empty, not JPEG, PNG or WEBP, cut short, damaged or too large.
@@ -66,9 +66,9 @@ def size_of(photo: bytes) -> tuple[int, int]:
     """(width_px, height_px) of the photo as `decode` would give it; reads the header only.
 
     Raises:
-        DataError: if it is empty, not JPEG, PNG or WEBP, or its header is damaged.
+        DataError: if it is empty, not JPEG, PNG or WEBP, too large, or its header is damaged.
     """
-    opened = _open(photo)
+    opened = _open(photo, MAX_PIXELS)
     width_px, height_px = opened.size
     return (height_px, width_px) if _orientation(opened) >= 5 else (width_px, height_px)
 
@@ -82,18 +82,12 @@ def decode_near(
         photo: the whole file.
         at_least_px: lets a large JPEG be unpacked at some eighths of its size (1/8 to 7/8), as
             long as both sides keep this many pixels; None unpacks it whole.
-        max_pixels: larger photos are refused before they are unpacked.
+        max_pixels: as for `decode`.
 
     Raises:
         DataError: as `decode`.
     """
-    opened = _open(photo)
-    width_px, height_px = opened.size
-    if width_px * height_px > max_pixels:
-        raise DataError(
-            f"photo has {width_px} x {height_px} pixels, at most {max_pixels:,} are taken;"
-            " make it smaller"
-        )
+    opened = _open(photo, max_pixels)
     if opened.format == "JPEG" and _END_OF_JPEG not in photo[-_TAIL:]:
         raise DataError("photo is cut short: a JPEG without its end mark; send the whole file")
     try:
@@ -123,16 +117,23 @@ def _unpacked(opened: Image.Image, photo: bytes, at_least_px: int) -> Image.Imag
     return _as_rgb(opened)
 
 
-def _open(photo: bytes) -> Image.Image:
+def _open(photo: bytes, max_pixels: int) -> Image.Image:
+    """The photo with its header read, of a size that can be unpacked."""
     if not photo:
         raise DataError("photo is empty; expected the bytes of a JPEG, PNG or WEBP file")
+    check_blocks(photo)
     try:
         opened = Image.open(io.BytesIO(photo), formats=FORMATS)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as err:
+        raise DataError(
+            f"photo has far more than the {max_pixels:,} pixels that are taken; make it smaller"
+        ) from err
     except _BROKEN as err:
         raise DataError(
             f"photo of {len(photo)} bytes is not a JPEG, PNG or WEBP file,"
             f" it begins with {photo[:8]!r}; convert it to JPEG"
         ) from err
+    check_size(photo, opened.format or "", opened.size, max_pixels)
     return opened
 
 
@@ -140,13 +141,35 @@ def _as_rgb(opened: Image.Image) -> Image.Image:
     if opened.mode == "RGB":
         return opened
     if opened.mode.startswith("I"):  # 16-bit PNG, which convert() would clip
-        grey = (np.asarray(opened).astype(np.uint32) >> 8).astype(np.uint8)
-        return Image.fromarray(grey).convert("RGB")
+        return _by_strips(opened, _from_sixteen_bits)
     if opened.has_transparency_data:
-        seen = opened.convert("RGBA")
-        white = Image.new("RGBA", seen.size, "white")
-        return Image.alpha_composite(white, seen).convert("RGB")
+        return _by_strips(opened, _on_white)
     return opened.convert("RGB")
+
+
+def _by_strips(opened: Image.Image, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    """RGB, converted some rows at a time: each copy on the way costs as much as the photo."""
+    width_px, height_px = opened.size
+    made = Image.new("RGB", opened.size)
+    rows = max(1, _STRIP_PIXELS // width_px)
+    for top in range(0, height_px, rows):
+        strip = opened.crop((0, top, width_px, min(top + rows, height_px)))
+        made.paste(convert(strip), (0, top))
+    return made
+
+
+_STRIP_PIXELS = 1_000_000
+
+
+def _from_sixteen_bits(strip: Image.Image) -> Image.Image:
+    grey = (np.asarray(strip).astype(np.uint32) >> 8).astype(np.uint8)
+    return Image.fromarray(grey).convert("RGB")
+
+
+def _on_white(strip: Image.Image) -> Image.Image:
+    seen = strip.convert("RGBA")
+    white = Image.new("RGBA", seen.size, "white")
+    return Image.alpha_composite(white, seen).convert("RGB")
 
 
 def _orientation(opened: Image.Image) -> int:

@@ -2,7 +2,7 @@
 
 import simplejpeg
 
-from stocktake.imaging.decode import MAX_PIXELS, decode, size_of
+from stocktake.imaging.decode import decode, size_of
 
 _JPEG, _END_OF_JPEG = b"\xff\xd8\xff", b"\xff\xd9"
 
@@ -14,7 +14,7 @@ def size_of_sound(photo: bytes) -> tuple[int, int]:
         DataError: where `decode` raises it, in its words.
     """
     size = size_of(photo)
-    if size[0] * size[1] <= MAX_PIXELS and _is_sound_jpeg(photo, size):
+    if _is_sound_jpeg(photo, size):
         return size
     height_px, width_px = decode(photo).shape[:2]
     return width_px, height_px

@@ -63,6 +63,22 @@ def test_transparent_parts_are_white():
     assert decode(packed(photo, "PNG")).min() == 255
 
 
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "I;16"])
+def test_converting_by_strips_gives_what_converting_at_once_gives(mode, monkeypatch):
+    photo = noise(40, 30)
+    if mode == "I;16":
+        ramp = np.arange(40 * 30, dtype=np.uint16).reshape(30, 40) * 50
+        png = packed(Image.fromarray(ramp), "PNG")
+    else:
+        photo.putalpha(noise(40, 30, seed=1).convert("L"))
+        png = packed(photo.quantize(16) if mode == "P" else photo.convert(mode), "PNG")
+    at_once = decode(png)
+    monkeypatch.setattr("stocktake.imaging.decode._STRIP_PIXELS", 7 * 40)
+
+    assert np.array_equal(decode(png), at_once)
+    assert at_once.std() > 10
+
+
 def test_orientation_sets_the_photo_upright():
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was turned: rotate a quarter clockwise
