@@ -1,0 +1,186 @@
+"""Rules: pure functions that look at a record as it was at a step, and say what is wrong with it.
+
+    @rule("VanishingGradient", reads=("gradients",), advice="...")
+    def vanishing_gradient(view: View, *, threshold: float = 1e-7) -> Iterator[Finding]: ...
+
+A rule's name and the names and defaults of its parameters are SageMaker's. Where its client library
+and its manual differ, the client's are the defaults, and the manual's are in the profile "manual".
+"""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+from stocktake.debugger.errors import RuleError
+from stocktake.debugger.records import Mode, View
+
+Judge = Callable[..., Iterator["Finding"]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """Something a rule found."""
+
+    step: int
+    mode: Mode
+    tensor: str
+    """What it was found in; empty for the training as a whole."""
+    message: str
+    """One line: what was found, and what the rule expected."""
+    evidence: Mapping[str, float]
+    """The numbers that made the rule fire."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rule:
+    """A rule on the shelf."""
+
+    name: str
+    judge: Judge
+    reads: tuple[str, ...]
+    """Collections that it looks at."""
+    statistics: tuple[str, ...]
+    """Statistics of their tensors that it needs."""
+    modes: tuple[Mode, ...]
+    """Modes whose steps it is asked about."""
+    advice: str
+    """What to do about it, one sentence."""
+    profiles: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Other sets of defaults, by name."""
+
+    @property
+    def about(self) -> str:
+        """What the rule looks for: the first line of its docstring."""
+        return (inspect.getdoc(self.judge) or "").partition("\n")[0]
+
+    def parameters(self, profile: str = "") -> dict[str, Any]:
+        """Its parameters with their defaults.
+
+        Raises:
+            RuleError: for a profile that it does not have.
+        """
+        signature = inspect.signature(self.judge).parameters.values()
+        found = {p.name: p.default for p in signature if p.kind is p.KEYWORD_ONLY}
+        if profile and profile != "client":
+            if profile not in {name for one in RULES.values() for name in one.profiles}:
+                raise RuleError(f"there is no profile '{profile}'; profiles are client and manual")
+            found |= self.profiles.get(profile, {})
+        return found
+
+    def with_parameters(
+        self, given: Mapping[str, Any], profile: str = ""
+    ) -> Callable[[View], Iterator[Finding]]:
+        """The rule with its parameters set.
+
+        Texts are read as what the default is: "0.5" for a float, "true" for a bool, as SageMaker
+        sends them.
+
+        Raises:
+            RuleError: for an unknown parameter, with near names, or a value of another type.
+        """
+        known = self.parameters(profile)
+        for name, value in given.items():
+            if name not in known:
+                near = get_close_matches(name, known, 1)
+                hint = f"did you mean '{near[0]}'?" if near else f"it has {', '.join(known)}"
+                raise RuleError(f"rule {self.name} has no parameter '{name}'; {hint}")
+            known[name] = _read(self.name, name, value, known[name])
+
+        def judge(view: View) -> Iterator[Finding]:
+            return self.judge(view, **known)
+
+        return judge
+
+
+RULES: dict[str, Rule] = {}
+"""Every rule by its name."""
+
+
+def rule(
+    name: str,
+    *,
+    reads: tuple[str, ...],
+    advice: str,
+    statistics: tuple[str, ...] = ("value",),
+    modes: tuple[Mode, ...] = ("train",),
+    profiles: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Callable[[Judge], Judge]:
+    """Put a rule on the shelf; its parameters are the function's keyword-only arguments.
+
+    Raises:
+        RuleError: if the name is taken.
+    """
+
+    def put(judge: Judge) -> Judge:
+        if name in RULES:
+            raise RuleError(f"there are two rules called {name}; give one another name")
+        RULES[name] = Rule(
+            name=name,
+            judge=judge,
+            reads=reads,
+            statistics=statistics,
+            modes=modes,
+            advice=advice,
+            profiles=profiles or {},
+        )
+        return judge
+
+    return put
+
+
+def find(name: str) -> Rule:
+    """The rule of that name; case, hyphens and underscores do not matter.
+
+    Raises:
+        RuleError: if there is none, with the nearest name.
+    """
+    _load()
+    plain = {_plain(known): known for known in RULES}
+    if (wanted := plain.get(_plain(name))) is not None:
+        return RULES[wanted]
+    near = get_close_matches(_plain(name), plain, 1)
+    hint = f"did you mean {plain[near[0]]}?" if near else f"rules are {', '.join(sorted(RULES))}"
+    raise RuleError(f"there is no rule '{name}'; {hint}")
+
+
+def names() -> list[str]:
+    """Names of all rules on the shelf."""
+    _load()
+    return sorted(RULES)
+
+
+def _load() -> None:
+    """Import the modules beside this one, which put their rules on the shelf."""
+    import importlib
+    import pkgutil
+
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")
+
+
+def _plain(name: str) -> str:
+    return name.replace("-", "").replace("_", "").lower()
+
+
+def _read(rule_name: str, name: str, value: Any, default: Any) -> Any:
+    """A parameter's value, of the type of its default."""
+    if default is None or isinstance(default, str):
+        return value
+    wanted = type(default)
+    try:
+        if wanted is bool:
+            if isinstance(value, bool):
+                return value
+            return {"true": True, "false": False}[str(value).lower()]
+        if isinstance(value, bool):
+            raise ValueError
+        made = wanted(value)
+        if wanted is int and float(value) != made:
+            raise ValueError
+        return made
+    except (ValueError, TypeError, KeyError):
+        raise RuleError(
+            f"rule {rule_name}: {name} must be {wanted.__name__}, got {value!r}"
+        ) from None
