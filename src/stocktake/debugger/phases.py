@@ -139,12 +139,14 @@ class Phases:
         while self._pending:
             name, begin_ns, end_ns, step, mode, thread, depth = self._pending.popleft()
             shown = names.get(name) or names.setdefault(name, json.dumps(name))
+            meant = names.get(mode) or names.setdefault(mode, json.dumps(mode))
             # both ends are cut to microseconds, not the length: what is nested stays nested
             begin_us, end_us = (begin_ns - base_ns) // 1000, (end_ns - base_ns) // 1000
             inner = ',"outer":0' if depth else ""
             lines.append(
-                f'{{"name":{shown},"ph":"X","pid":{pid},"tid":{thread},"ts":{begin_us},'
-                f'"dur":{end_us - begin_us},"args":{{"step_num":{step},"mode":"{mode}"{inner}}}}},\n'
+                f'{{"name":{shown},"ph":"X","pid":{pid},"tid":{thread},'
+                f'"ts":{begin_us},"dur":{end_us - begin_us},'
+                f'"args":{{"step_num":{step},"mode":{meant}{inner}}}}},\n'
             )
         room = max(0, MAX_SPANS - self._kept)
         self.dropped += max(0, len(lines) - room)
@@ -197,7 +199,10 @@ class _Open:
         self._begin_ns = time.perf_counter_ns()
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
     ) -> None:
         phases = self._phases
         if phases._synchronize is not None and kind is None:
@@ -252,7 +257,10 @@ class _Step:
         self.begin()
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
     ) -> None:
         if kind is None:
             self.end()

@@ -214,20 +214,24 @@ def open_gpus(library: Any | None = None) -> Probe | None:
     Args:
         library: what `import pynvml` gives; imported if None.
     """
-    if library is None:
-        try:
-            import pynvml as library
-        except ImportError:
-            return None
-    try:
-        library.nvmlInit()
-        handles = [
-            library.nvmlDeviceGetHandleByIndex(number)
-            for number in range(library.nvmlDeviceGetCount())
-        ]
-    except library.NVMLError:
+    if library is None and (library := _pynvml()) is None:
         return None
-    return Gpus(library, handles) if handles else None
+    nvml: Any = library
+    try:
+        nvml.nvmlInit()
+        count = nvml.nvmlDeviceGetCount()
+        handles = [nvml.nvmlDeviceGetHandleByIndex(number) for number in range(count)]
+    except nvml.NVMLError:
+        return None
+    return Gpus(nvml, handles) if handles else None
+
+
+def _pynvml() -> Any | None:
+    try:
+        import pynvml
+    except ImportError:
+        return None
+    return pynvml
 
 
 class Gpus:

@@ -1,9 +1,10 @@
 """What a profiler saw: samples of the machine and spans of the loop, on disk and in memory.
 
     profiler-output/
-    ├── system/incremental/<seconds>.<node>.json               one sample a line
-    ├── framework/pevents/<hour>/<us>_<pid>-<node>_pythontimeline.json   Chrome trace; opens in Perfetto
-    └── framework/torch/                                       see trace.py
+    ├── system/incremental/<seconds>.<node>.json        one sample a line
+    ├── framework/pevents/<hour>/<us>_<pid>-<node>_pythontimeline.json
+    │                                                   a Chrome trace, which Perfetto opens
+    └── framework/torch/                                see trace.py
 
 A sample is SageMaker's, one JSON object a line:
 
@@ -15,11 +16,12 @@ A sample is SageMaker's, one JSON object a line:
 | cpu | cpu0, cpu1, ... | CPUUtilization, I/OWaitPercentage | %, of one core |
 | memory | memory | MemoryUsedPercent | % of the machine's, not available to others |
 | memory | process | ProcessMemoryPercent | % of the machine's, resident in this process |
-| disk | disk | DiskReadBytesPerSecond, DiskWriteBytesPerSecond | bytes/s, all disks |
-| network | network | NetworkReceivedBytesPerSecond, NetworkSentBytesPerSecond | bytes/s, no loopback |
+| disk | disk | DiskReadBytesPerSecond, DiskWriteBytesPerSecond | bytes/s |
+| network | network | NetworkReceivedBytesPerSecond, NetworkSentBytesPerSecond | bytes/s |
 | gpu | gpu0, gpu1, ... | GPUUtilization, GPUMemoryUtilization | % |
 
-SageMaker names the dimensions of cpu and gpu so; the others are ours.
+SageMaker names the dimensions of cpu and gpu so; the others are ours. Disk is all whole disks,
+network all links but the loopback.
 A trace's times are microseconds after its `start_time_since_epoch_in_micros`. A step is a span
 called "Step:ModeKeys.TRAIN"; other spans are phases.
 """
