@@ -28,9 +28,10 @@ called "Step:ModeKeys.TRAIN"; other spans are phases.
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from sys import intern
 from typing import Any
 
 import numpy as np
@@ -110,9 +111,16 @@ class Profile:
     """When the profiler was started, seconds since 1970; 0 if unknown."""
     damaged: int = 0
     """Lines that could not be read."""
+    _index: dict[tuple[str, str], list[Sample]] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
+    """Samples by machine and dimension."""
 
     def __post_init__(self) -> None:
         self.samples.sort(key=lambda one: one.time)
+        self._index = {}
+        for one in self.samples:
+            self._index.setdefault((one.node, one.dimension), []).append(one)
         self.spans.sort(key=lambda one: one.time)
         self.workers.sort()
 
@@ -131,24 +139,34 @@ class Profile:
     def devices(self, dimension: str) -> dict[Device, tuple[Array, Array]]:
         """Times (n,) in seconds since 1970 and values (n,) of a dimension, for each device."""
         found: dict[Device, tuple[list[float], list[float]]] = {}
-        for one in self.samples:
-            if one.dimension == dimension:
-                times, values = found.setdefault(Device(one.node, one.name), ([], []))
+        for node in self.nodes():
+            for one in self._index.get((node, dimension), ()):
+                times, values = found.setdefault(Device(node, one.name), ([], []))
                 times.append(one.time)
                 values.append(one.value)
         ordered = sorted(found, key=lambda one: (one.node, _natural(one.name)))
         return {key: (np.array(found[key][0]), np.array(found[key][1])) for key in ordered}
 
+    def has(self, dimension: str, node: str = "") -> bool:
+        """Whether a dimension was sampled, on this machine or on any."""
+        return any(key[1] == dimension and node in ("", key[0]) for key in self._index)
+
     def nodes(self) -> list[str]:
         """Machines that have a sample."""
-        return sorted({one.node for one in self.samples})
+        return sorted({node for node, _ in self._index})
 
-    def mean_over_devices(self, dimension: str, node: str) -> tuple[Array, Array]:
-        """Times (n,) and values (n,) of a machine: of each round of sampling, the devices' mean."""
-        rows = [one for one in self.samples if one.node == node and one.dimension == dimension]
-        rounds = list(in_rounds(rows))
+    def rounds(self, node: str, *dimensions: str) -> list[list[Sample]]:
+        """A machine's samples of these dimensions, in groups that were taken at once."""
+        wanted = [one for key in dimensions for one in self._index.get((node, key), ())]
+        return list(in_rounds(sorted(wanted, key=lambda one: one.time)))
+
+    def over_devices(
+        self, dimension: str, node: str, take: Callable[[list[float]], Any] = np.mean
+    ) -> tuple[Array, Array]:
+        """Times (n,) and values (n,) of a machine: of each round, the mean or else of devices."""
+        rounds = self.rounds(node, dimension)
         times = np.array([group[0].time for group in rounds])
-        return times, np.array([np.mean([one.value for one in group]) for group in rounds])
+        return times, np.array([float(take([one.value for one in group])) for group in rounds])
 
     def steps(self, mode: str = "") -> list[Span]:
         """Whole steps of a mode, or of all."""
@@ -160,13 +178,8 @@ class Profile:
 
     def core_count(self) -> int:
         """Cores of a machine, from what the loop said, else from the samples; 0 if unknown."""
-        return self.cores or max(
-            (
-                sum(one.node == node for one in self.devices(CPU))
-                for node in {one.node for one in self.devices(CPU)}
-            ),
-            default=0,
-        )
+        seen = [device.node for device in self.devices(CPU)]
+        return self.cores or max((seen.count(node) for node in seen), default=0)
 
 
 def in_rounds(samples: Iterable[Sample]) -> Iterator[list[Sample]]:
@@ -213,11 +226,11 @@ def _sample(line: str) -> Sample | None:
         if not (np.isfinite(value) and np.isfinite(time)):
             return None
         return Sample(
-            type=str(row["Type"]),
-            name=str(row["Name"]),
-            dimension=str(row["Dimension"]),
+            type=intern(str(row["Type"])),  # the same few texts a million times
+            name=intern(str(row["Name"])),
+            dimension=intern(str(row["Dimension"])),
             value=value,
-            node=str(row["NodeId"]),
+            node=intern(str(row["NodeId"])),
             time=time,
         )
     except (ValueError, KeyError, TypeError):

@@ -10,7 +10,7 @@ from stocktake.debugger.profiling import (
     too_few,
 )
 from stocktake.debugger.profiling.utilisation import NO_GPU
-from stocktake.debugger.samples import CPU, GPU, IO_WAIT, Profile, Sample, in_rounds
+from stocktake.debugger.samples import CPU, GPU, IO_WAIT, Profile, Sample
 
 
 @profiler_rule(
@@ -34,7 +34,7 @@ def cpu_bottleneck(
     In more than `threshold` % of the rounds of samples, some core is over `cpu_threshold` while
     some GPU is under `gpu_threshold`.
     """
-    if not profile.devices(GPU):
+    if not profile.has(GPU):
         return Outcome(note=f"not judged: {NO_GPU}, and a busy CPU is what is wanted here")
     return _bottleneck(
         profile,
@@ -71,12 +71,12 @@ def io_bottleneck(
     found = _bottleneck(
         profile,
         (IO_WAIT, "a core's wait for I/O is over", io_threshold),
-        gpu_threshold=gpu_threshold if profile.devices(GPU) else None,
+        gpu_threshold=gpu_threshold if profile.has(GPU) else None,
         threshold=threshold,
         patience=patience,
         scan_s=scan_interval_us / 1e6,
     )
-    if not profile.devices(GPU):
+    if not profile.has(GPU):
         found.note = joined(found.note, f"{NO_GPU}; the wait of the CPU alone is judged")
     return found
 
@@ -103,13 +103,10 @@ def _bottleneck(
     found, rounds = Outcome(), []
     dimension, words, bound = held
     for node in profile.nodes():
-        wanted = [
-            one for one in profile.samples if one.node == node and one.dimension in (dimension, GPU)
-        ]
         seen = hits = 0
         due = profile.first_time + scan_s
         fired = False
-        groups = list(in_rounds(wanted))
+        groups = profile.rounds(node, dimension, GPU)
         for place, group in enumerate(groups):
             seen += 1
             hits += _is_held(group, dimension, bound, gpu_threshold)

@@ -28,7 +28,10 @@ MODES = ("train", "eval", "predict")
 def max_initialization_time(
     profile: Profile, *, threshold: float = 20.0, scan_interval_us: int = SCAN_US
 ) -> Outcome:
-    """The first step takes too long to begin: more than `threshold` minutes."""
+    """The first step takes too long to begin.
+
+    It has not begun after `threshold` minutes.
+    """
     steps = profile.steps()
     start, last = profile.first_time, profile.last_time
     first = min((one.time for one in steps), default=last)

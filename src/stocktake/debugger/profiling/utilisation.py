@@ -46,9 +46,9 @@ def low_gpu_utilization(
     if not series:
         kind, note = "CPU", f"{NO_GPU}; the mean of the CPU's cores is judged in its place"
         series = {
-            Device(node, "cpu"): profile.mean_over_devices(CPU, node)
+            Device(node, "cpu"): profile.over_devices(CPU, node)
             for node in profile.nodes()
-            if any(one.node == node for one in profile.devices(CPU))
+            if profile.has(CPU, node)
         }
     found = Outcome(datapoints=of_many([len(values) for _, values in series.values()]))
     for device, (times, values) in series.items():
@@ -106,7 +106,7 @@ def batch_size(
         return Outcome(note=f"not judged: {NO_GPU}")
     found = Outcome(datapoints=of_many([len(values) for _, values in gpus.values()]))
     for device, (times, busy) in gpus.items():
-        cpu_times, cpu = profile.mean_over_devices(CPU, device.node)
+        cpu_times, cpu = profile.over_devices(CPU, device.node)
         memory_times, memory = memories.get(device, (np.array([]), np.array([])))
         first: Trouble | None = None
         for known in scans(times, profile.first_time, scan_interval_us):
