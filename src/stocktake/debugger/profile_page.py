@@ -74,7 +74,7 @@ def _headline(seen: Profile, verdicts: Sequence[Verdict], title: str) -> str:
     facts.append(f"{len(seen.samples):,} samples of {max(1, len(seen.nodes()))} machine"
                  f"{'s' if len(seen.nodes()) > 1 else ''}")  # fmt: skip
     if seen.damaged:
-        facts.append(f"{seen.damaged} lines could not be read")
+        facts.append(f"lines that could not be read: {seen.damaged}")
     return (
         f"<h1>Profile of <b>{escape(title)}</b></h1><p class='lead'>{lead}</p>"
         f"<p class='soft'>{escape('; '.join(facts))}.</p>"
@@ -173,74 +173,79 @@ def _machines(seen: Profile) -> str:
     return f"<h2>The machine</h2><div class='plots'>{made}</div>"
 
 
+Mean = Callable[[list[float]], Any]
+Drawn = tuple[str, str, str, float, Mean]
+"""A line over all devices: name, dimension, colour, scale, and what to take of the devices."""
+
+OVER_DEVICES: list[tuple[str, str, float | None, list[Drawn]]] = [
+    (
+        "CPU in use",
+        "%",
+        100.0,
+        [
+            ("busiest core", known.CPU, "--base", 1.0, max),
+            ("mean of cores", known.CPU, "--model", 1.0, np.mean),
+        ],
+    ),
+    ("CPU waiting for I/O", "%", 100.0, [("wait", known.IO_WAIT, "--other", 1.0, np.mean)]),
+    (
+        "Memory taken",
+        "%",
+        100.0,
+        [
+            ("machine", known.MEMORY, "--base", 1.0, np.mean),
+            ("this process", known.PROCESS_MEMORY, "--model", 1.0, np.mean),
+        ],
+    ),
+    (
+        "Disk",
+        "MB/s",
+        None,
+        [
+            ("read", known.DISK_READ, "--model", 1 / MB, np.mean),
+            ("written", known.DISK_WRITE, "--other", 1 / MB, np.mean),
+        ],
+    ),
+    (
+        "Network",
+        "MB/s",
+        None,
+        [
+            ("received", known.RECEIVED, "--model", 1 / MB, np.mean),
+            ("sent", known.SENT, "--other", 1 / MB, np.mean),
+        ],
+    ),
+]
+
+
 def _plots_of(seen: Profile, node: str, several: str) -> list[str]:
     end_s = seen.last_time - seen.first_time
-
-    def line(
-        name: str,
-        dimension: str,
-        colour: str,
-        scale: float = 1.0,
-        take: Callable[[list[float]], Any] = np.mean,
-    ) -> Line:
-        times, values = seen.over_devices(dimension, node, take)
-        return Line(name=name, times=times - seen.first_time, values=values * scale, colour=colour)
-
-    def lines_of_devices(dimension: str) -> list[Line]:
-        found = [(key, value) for key, value in seen.devices(dimension).items() if key.node == node]
-        return [
-            Line(name=key.name, times=times - seen.first_time, values=values, colour=colour)
-            for (key, (times, values)), colour in zip(found, COLOURS * len(found), strict=False)
-        ]
-
-    wanted: list[tuple[str, list[Line], str, float | None]] = [
-        ("GPU in use, %", lines_of_devices(known.GPU), "%", 100.0),
-        ("GPU memory taken, %", lines_of_devices(known.GPU_MEMORY), "%", 100.0),
-        (
-            "CPU in use, %",
-            [
-                line("busiest core", known.CPU, "--base", take=max),
-                line("mean of cores", known.CPU, "--model"),
-            ],
-            "%",
-            100.0,
-        ),
-        ("CPU waiting for I/O, %", [line("wait", known.IO_WAIT, "--other")], "%", 100.0),
-        (
-            "Memory taken, %",
-            [
-                line("machine", known.MEMORY, "--base"),
-                line("this process", known.PROCESS_MEMORY, "--model"),
-            ],
-            "%",
-            100.0,
-        ),
-        (
-            "Disk, MB/s",
-            [
-                line("read", known.DISK_READ, "--model", 1 / MB),
-                line("written", known.DISK_WRITE, "--other", 1 / MB),
-            ],
-            "MB/s",
-            None,
-        ),
-        (
-            "Network, MB/s",
-            [
-                line("received", known.RECEIVED, "--model", 1 / MB),
-                line("sent", known.SENT, "--other", 1 / MB),
-            ],
-            "MB/s",
-            None,
-        ),
+    wanted: list[tuple[str, str, float | None, list[Line]]] = [
+        ("GPU in use", "%", 100.0, _lines_of_devices(seen, node, known.GPU)),
+        ("GPU memory taken", "%", 100.0, _lines_of_devices(seen, node, known.GPU_MEMORY)),
     ]
+    for title, unit, top, lines in OVER_DEVICES:
+        drawn = []
+        for name, dimension, colour, scale, take in lines:
+            times, values = seen.over_devices(dimension, node, take)
+            times = times - seen.first_time
+            drawn.append(Line(name=name, times=times, values=values * scale, colour=colour))
+        wanted.append((title, unit, top, drawn))
     made = []
-    for name, lines, unit, top in wanted:
-        shown = [one for one in lines if len(one.times)]
-        if shown:
+    for title, unit, top, found in wanted:
+        if shown := [one for one in found if len(one.times)]:
             plot = timeline(shown, unit=unit, end_s=end_s, top=top)
-            made.append(_figure(name + several, plot, _key(shown, unit)))
+            made.append(_figure(f"{title}, {unit}{several}", plot, _key(shown, unit)))
     return made
+
+
+def _lines_of_devices(seen: Profile, node: str, dimension: str) -> list[Line]:
+    devices = seen.devices(dimension).items()
+    found = [(key.name, of_device) for key, of_device in devices if key.node == node]
+    return [
+        Line(name=name, times=times - seen.first_time, values=values, colour=colour)
+        for (name, (times, values)), colour in zip(found, COLOURS * len(found), strict=False)
+    ]
 
 
 def _key(lines: Sequence[Line], unit: str) -> str:
