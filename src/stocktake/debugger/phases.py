@@ -111,14 +111,17 @@ class Phases:
             if before_step is not None:
                 before_step(self._steps.get(mode, -1) + 1)
             step.begin()
+            wait = _Open(self, DATA_WAIT)
+            wait.__enter__()
             try:
-                with self(DATA_WAIT):
-                    batch = next(batches)
+                batch = next(batches)
             except BaseException as error:
+                wait.drop()  # to find that there is no more is not to wait for a step's data
                 step.drop()
                 if isinstance(error, StopIteration):
                     return
                 raise
+            wait.__exit__(None, None, None)
             try:
                 yield batch
             except BaseException:
@@ -197,6 +200,10 @@ class _Open:
         if phases._synchronize is not None:
             phases._synchronize()
         self._begin_ns = time.perf_counter_ns()
+
+    def drop(self) -> None:
+        """End it, and keep nothing of it."""
+        self._phases._thread.depth -= 1
 
     def __exit__(
         self,

@@ -1,5 +1,6 @@
 """The profiler's page: verdicts with advice, time lines, steps and operators, in one HTML file."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from stocktake.debugger import samples as known
-from stocktake.debugger.profile_plots import Line, histogram, shares, timeline
+from stocktake.debugger.profile_plots import Line, histogram, nice_top, shares, timeline
 from stocktake.debugger.profile_style import COLOURS, CSS, phase_colour
 from stocktake.debugger.profiling import Verdict
 from stocktake.debugger.profiling.overall import phase_times
@@ -16,6 +17,8 @@ from stocktake.debugger.samples import Profile
 
 MB = 1e6
 SHOWN_OPERATORS = 15
+LEAST_TOP = 0.1
+"""MB/s: what is less is not worth a tall plot."""
 
 
 def page(
@@ -90,16 +93,16 @@ def _verdicts(verdicts: Sequence[Verdict]) -> str:
             kind, word = "bad", "found"
         elif one.rule.startswith("Overall"):
             kind, word = "soft", "figures"
-        told = "".join(f"<p>{escape(trouble.message)}.</p>" for trouble in outcome.troubles[:4])
+        told = "".join(f"<p>{_text(trouble.message)}.</p>" for trouble in outcome.troubles[:4])
         if len(outcome.troubles) > 4:
             told += f"<p>And {len(outcome.troubles) - 4} more, in {escape(one.rule)}.json.</p>"
         if outcome.troubles:
-            told += f"<p class='advice'>{escape(one.advice)}</p>"
+            told += f"<p class='advice'>{_text(one.advice)}</p>"
         else:
             about = one.about
             if word == "fine":
                 about = f"Not seen: {about[:1].lower()}{about[1:]}"
-            told += f"<p class='soft'>{escape(about)}</p>"
+            told += f"<p class='soft'>{_text(about)}</p>"
         if outcome.note:
             note = outcome.note.removeprefix("not judged: ")
             told += f"<p class='note'>{escape(note[:1].upper() + note[1:])}.</p>"
@@ -108,6 +111,11 @@ def _verdicts(verdicts: Sequence[Verdict]) -> str:
             f"<td class='{kind} word'>{word}</td><td>{told}</td></tr>"
         )
     return f"<h2>Verdicts</h2><table class='verdicts'>{made}</table>"
+
+
+def _text(words: str) -> str:
+    """Text for the page; a number and its unit stay on one line."""
+    return re.sub(r"(\d) (%|ms|min)", "\\1&nbsp;\\2", escape(words))
 
 
 def _phases(seen: Profile) -> str:
@@ -234,6 +242,7 @@ def _plots_of(seen: Profile, node: str, several: str) -> list[str]:
     made = []
     for title, unit, top, found in wanted:
         if shown := [one for one in found if len(one.times)]:
+            top = top or max(LEAST_TOP, nice_top(max(float(one.values.max()) for one in shown)))
             plot = timeline(shown, unit=unit, end_s=end_s, top=top)
             made.append(_figure(f"{title}, {unit}{several}", plot, _key(shown, unit)))
     return made
@@ -251,7 +260,8 @@ def _lines_of_devices(seen: Profile, node: str, dimension: str) -> list[Line]:
 def _key(lines: Sequence[Line], unit: str) -> str:
     return " ".join(
         f"<span class='nb'><i style='background:var({one.colour})'></i>{escape(one.name)}:"
-        f" mean {one.values.mean():.3g}, at most {one.values.max():.3g} {unit}</span>"
+        f" mean {round(one.values.mean(), 2):.3g},"
+        f" at most {round(one.values.max(), 2):.3g} {unit}</span>"
         for one in lines
     )
 

@@ -80,6 +80,8 @@ svg .line { fill: none; stroke-width: 1.4; stroke-linejoin: round; }
 svg .mark { stroke: var(--bad); stroke-width: 1.2; stroke-dasharray: 4 3; }
 svg.shares { height: 1.6rem; margin: .5rem 0 .75rem; border-radius: 3px; }
 @media (max-width: 40rem) {
+  .phases th:nth-child(4), .phases td:nth-child(4) { display: none; }
+  .wide th, .wide td { padding-right: .5rem; font-size: .8125rem; }
   .verdicts tr { display: block; border-bottom: 1px solid var(--line); padding: .6rem 0; }
   .verdicts th, .verdicts td { display: inline-block; border: 0; padding: 0 .75rem .15rem 0; }
   .verdicts td:last-child { display: block; }

@@ -38,7 +38,7 @@ def told(seen, operators=(), title="demo"):
     parser = Open()
     parser.feed(page(seen, judge(seen), operators, title=title))
     assert parser.open == [] and parser.links == []
-    return re.sub(r"\s+", " ", parser.words)
+    return re.sub(r"\s+", " ", parser.words)  # and what does not break is a space too
 
 
 def gpu_profile(**more):
