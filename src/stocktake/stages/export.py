@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,8 +77,6 @@ class ExportResult:
 
     bundle: str
     """Id of the bundle: hash of its model and settings."""
-    precision: str
-    """What its model computes with."""
     size_mb: float
     """Size of the model file in megabytes."""
     max_gap: float
@@ -89,10 +87,12 @@ class ExportResult:
     """Photos compared."""
     max_count: int
     """Largest count the bundle can say."""
-    float32: dict[str, float]
+    precision: str = "float32"
+    """What its model computes with."""
+    float32: dict[str, float] = field(default_factory=dict)
     """With int8: the float32 model's accuracy, nll, ece, share covered and width on the val fold,
     and its size."""
-    int8: dict[str, float]
+    int8: dict[str, float] = field(default_factory=dict)
     """With int8: its own."""
 
 
