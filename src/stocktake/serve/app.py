@@ -33,6 +33,7 @@ Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 READERS = 8
 """Threads that unpack JSON and forms and fetch photos."""
+METRICS = "/metrics"
 MAPS_WAITING = 4
 """Maps of where the model looked that may wait; one takes 50 looks."""
 HINTS = {
@@ -137,7 +138,7 @@ def make_app(
         "/v1/count": (service.count, "POST"),
         "/invocations": (service.count, "POST"),
         "/v1/heatmap": (service.heatmap, "POST"),
-        "/metrics": (service.metrics_text, "GET"),
+        METRICS: (service.metrics_text, "GET"),
     }
     routes = [Route(path, handler) for path, handler in open_to_all.items()]
     routes += [
@@ -255,8 +256,9 @@ class _Service:
                 name = uuid.uuid4().hex[:12]
                 log.exception("request %s failed", name)
                 reply = _error(500, f"the server failed; its log has the cause under id {name}")
-            self._metrics.requests.labels(path=path, status=str(reply.status_code)).inc()
-            self._metrics.seconds.labels(path=path).observe(time.perf_counter() - started)
+            if path != METRICS:  # whoever watches would count itself
+                self._metrics.requests.labels(path=path, status=str(reply.status_code)).inc()
+                self._metrics.seconds.labels(path=path).observe(time.perf_counter() - started)
             return reply
 
         return guarded
