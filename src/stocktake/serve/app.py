@@ -52,8 +52,14 @@ class Capture(Protocol):
     """Keeps requests and their answers."""
 
     def note(
-        self, photo: bytes, content_type: str, answer: dict[str, Any], *, status: int, endpoint: str
-    ) -> None:
+        self,
+        photo: bytes,
+        content_type: str,
+        *,
+        answer: dict[str, Any],
+        status: int,
+        endpoint: str,
+    ) -> str:
         """Keep one photo and its answer; returns at once."""
 
     def close(self) -> None:
@@ -325,7 +331,9 @@ class _Service:
                 self._metrics.counts.labels(count=str(one.answer.count)).inc()
                 row, status = wire.answer(one, ms=ms), 200
             if self.extras.capture and isinstance(entry, _Photo):
-                self.extras.capture.note(entry.photo, asked.kind, row, status=status, endpoint=path)
+                self.extras.capture.note(
+                    entry.photo, asked.kind, answer=row, status=status, endpoint=path
+                )
 
 
 def _timed(one: _Photo | DataError) -> wire.Timed:

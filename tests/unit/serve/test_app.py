@@ -284,7 +284,7 @@ class Noted:
         self.rows: list[tuple[object, ...]] = []
         self.is_closed = False
 
-    def note(self, photo, content_type, answer, *, status, endpoint):
+    def note(self, photo, content_type, *, answer, status, endpoint):
         self.rows.append((photo, content_type, answer, status, endpoint))
 
     def close(self):
