@@ -306,7 +306,9 @@ class Recorder:
             if rank is None:
                 is_one_of = torch.distributed.is_available() and torch.distributed.is_initialized()
                 rank = torch.distributed.get_rank() if is_one_of else 0
-            self._writer = Writer(self.folder, worker=rank, flush_s=self._flush_s)
+            self._writer = Writer(
+                self.folder, worker=rank, flush_s=self._flush_s, at_exit=self.close
+            )
         return self._writer
 
     # ------------------------------------------------------------------ names
@@ -358,10 +360,10 @@ class Recorder:
         for name, module in modules.items():
             kind = kind_of(module) or type(module).__name__
             if f"{name}:in" in self._places:
-                hook = Hook(self._came_in, root, f"{name}:in", kind)
+                hook = Hook(self._passed, root, f"{name}:in", kind)
                 self._handles.append(module.register_forward_pre_hook(hook))
             if f"{name}:out" in self._places:
-                hook = Hook(self._went_out, root, f"{name}:out", kind)
+                hook = Hook(self._passed, root, f"{name}:out", kind)
                 self._handles.append(module.register_forward_hook(hook))
 
     # ------------------------------------------------------------------ hooks
@@ -387,16 +389,6 @@ class Recorder:
         if "predictions" in self._now.due and not self._has_loss:
             for place, tensor in tensors_in(output):
                 self._see("predictions" + place, tensor, ("predictions",))
-
-    def _came_in(self, root: str, name: str, kind: str, module: nn.Module, args: Any) -> None:
-        if not is_compiling() and self._now.due:
-            self._see_activation(root, name, kind, args[0] if len(args) == 1 else args)
-
-    def _went_out(
-        self, root: str, name: str, kind: str, module: nn.Module, args: Any, output: Any
-    ) -> None:
-        if not is_compiling() and self._now.due:
-            self._see_activation(root, name, kind, output)
 
     def _lost(self, name: str, module: nn.Module, args: Any, output: Any) -> None:
         if is_compiling():
@@ -433,16 +425,21 @@ class Recorder:
 
     # ------------------------------------------------------------------ seeing
 
-    def _see_activation(self, root: str, name: str, kind: str, found: Any) -> None:
-        """What a module took or gave in the model's first forward of the step.
+    def _passed(
+        self, root: str, name: str, kind: str, module: nn.Module, args: Any, *output: Any
+    ) -> None:
+        """What a module took, or gave, in the model's first forward of the step.
 
         Outside of a forward, modules run again when a checkpointed one is recomputed.
         """
         now = self._now
+        if is_compiling() or not now.due:
+            return
         if now.forwards[root] > 1 or (now.forwards[root] and root not in self._inside):
             return
         called = self._call(name)
-        for place, tensor in tensors_in(found):
+        for place, tensor in tensors_in(output[0] if output else args):
+            place = "" if not output and len(args) == 1 else place
             self._see(called + place, tensor, self._places[name], kind)
 
     def _call(self, name: str) -> str:

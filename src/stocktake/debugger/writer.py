@@ -31,13 +31,22 @@ SOON = 200_000
 class Writer:
     """Writes rows in the background; nothing that happens to the disk reaches the training."""
 
-    def __init__(self, folder: Path, *, worker: int = 0, flush_s: float = 1.0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        worker: int = 0,
+        flush_s: float = 1.0,
+        at_exit: Callable[[BaseException | None], None] | None = None,
+    ) -> None:
         """Begin a record, or go on with the one that is there.
 
         Args:
             folder: made if it is not there.
             worker: rank of this process; its parts are its own.
             flush_s: seconds between parts at first.
+            at_exit: called where the process ends before `close`, with the error that ended it;
+                it closes the writer. The writer closes itself if not given.
 
         Raises:
             RecordError: if the folder cannot be made or written.
@@ -46,6 +55,7 @@ class Writer:
         self.written_rows = self.lost_rows = 0
         self.problem = ""
         """The first thing that went wrong with the disk, one line."""
+        self._at_exit = at_exit
         self._parts = self._failures = 0
         self._queue: deque[tuple[Callable[[], pa.Table], int, int]] = deque()
         self._waiting = 0
@@ -82,7 +92,7 @@ class Writer:
         self._say(err)
 
     def close(self, status: str = "done", error: str = "", **more: Any) -> None:
-        """Write what waits, and how it ended; a second call does nothing.
+        """Write what waits, and how it ended; a second call does nothing. Never raises.
 
         Args:
             status: "done" or "failed".
@@ -220,10 +230,9 @@ class Writer:
         if os.getpid() != self._pid:
             return
         err = getattr(sys, "last_value", None)
-        if err is None:
-            self.close("done")
-        else:
-            self.close("failed", one_line(err))
+        if self._at_exit is not None:
+            self._at_exit(err)
+        self.close(*(("failed", one_line(err)) if err is not None else ()))
 
 
 def _put_new(part: Path, target: Path) -> None:
