@@ -124,6 +124,14 @@ def test_a_judgement_of_other_counts_or_mix_is_said(bundle, judged):
     )
 
 
+def test_figures_on_photos_that_training_saw_are_called_too_good(bundle, judged):
+    assert "(test), which neither training nor calibration saw;" in card(bundle, judged, PARITY)
+
+    for fold in ("val", "train"):
+        seen = dataclasses.replace(judged, fold=fold)
+        assert "too good;" in card(bundle, seen, PARITY)
+
+
 def test_int8_stands_beside_float32(bundle, judged):
     int8 = dataclasses.replace(bundle, precision="int8", id="")
     text = card(int8, judged, PARITY | {"int8": INT8})

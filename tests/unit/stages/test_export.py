@@ -317,6 +317,8 @@ def test_an_int8_bundle_answers_as_float32_does_and_says_how_it_was_judged(with_
     assert 0 < report["int8"]["max_gap"] < 0.1
     assert result.int8["size_mb"] == result.size_mb
     assert "| size of the model, MB |" in (folder / bundles.CARD).read_text()
+    (warning,) = [line["message"] for line in run.lines() if line["level"] == "warning"]
+    assert "judged on 12 photos, where one is 8.33% of them" in warning
 
 
 def test_int8_that_answers_worse_is_refused_and_leaves_its_figures_but_no_bundle(
