@@ -230,7 +230,7 @@ def _event(data: bytes) -> Event | None:
     """The tensor in an Event; None for one that has none, as the first of a file."""
     time = 0.0
     for number, value in _fields(data):
-        if number == 1:
+        if number == 1 and len(_bytes(value)) == 8:
             (time,) = struct.unpack("<d", value)
         elif number == 5:  # Summary
             for _, one in _fields(_bytes(value)):  # its values

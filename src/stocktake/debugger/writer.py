@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import time
+import uuid
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -63,6 +64,7 @@ class Writer:
         self._is_closing = False
         self._news = Condition()
         self._number = self._begin()
+        pa.array([0])  # imports pandas, where it is: no thread can when the process is ending
         self._last = time.monotonic() - flush_s
         self._pid = os.getpid()
         self._thread = Thread(target=self._work, name="debugger-writer", daemon=True)
@@ -118,14 +120,16 @@ class Writer:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             (self.folder / end_name(self.worker)).unlink(missing_ok=True)
-            for left in self.folder.glob(f".*-w{self.worker}.parquet.tmp"):
-                left.unlink(missing_ok=True)
+            for name in (f"part-*-w{self.worker}.parquet", end_name(self.worker)):
+                for left in self.folder.glob(f".{name}.*.tmp"):
+                    left.unlink(missing_ok=True)
             there = [
                 number
                 for number, worker, _ in parts_among(one.name for one in self.folder.iterdir())
             ]
-            self._temporary(f"part-000000-w{self.worker}.parquet").touch()
-            self._temporary(f"part-000000-w{self.worker}.parquet").unlink()
+            probe = self._temporary(f"part-000000-w{self.worker}.parquet")
+            probe.touch()
+            probe.unlink()
         except OSError as err:
             raise RecordError(
                 f"{self.folder} cannot be written ({err.strerror or err}); name another folder"
@@ -214,7 +218,7 @@ class Writer:
             part.unlink(missing_ok=True)
 
     def _temporary(self, name: str) -> Path:
-        return self.folder / f".{name}.tmp"
+        return self.folder / f".{name}.{uuid.uuid4().hex[:8]}.tmp"
 
     def _say(self, err: Exception) -> None:
         """Once: a full disk is full at every step."""
