@@ -165,7 +165,8 @@ def _is_asked(view: View, mode: str) -> bool:
     if asked and asked not in (*MODES, "global"):
         raise RuleError(f"mode must be one of {', '.join(MODES)} or global, got '{mode}'")
     if not asked:
-        asked = "train" if view.record.names("losses", "train") else "eval"
+        has = {one: bool(view.record.names("losses", one)) for one in MODES}
+        asked = "eval" if has["eval"] and not has["train"] else "train"
     return asked in (view.mode, "global")
 
 
