@@ -85,7 +85,7 @@ def test_names_of_places_stay_out_of_the_project():
 
 def test_rooms_hold_only_a_sign_in_their_init():
     shelves = {"backbones", "heads", "losses", "augments", "optimizers", "schedules"}
-    shelves |= {"samplers", "stoppers"}
+    shelves |= {"samplers", "stoppers", "rules"}
     for path in SOURCE.rglob("__init__.py"):
         if path.parent.name in shelves or path.parent == SOURCE:
             continue

@@ -106,7 +106,7 @@ class Check:
         profile: str = "",
         actions: Sequence[Action] = (),
     ) -> None:
-        """Every rule that needs no parameters, if none are named.
+        """Every rule but those `ASKED_BY_NAME`, if none are named.
 
         Raises:
             RuleError: for an unknown rule, parameter or profile, or two of one name.
@@ -185,11 +185,11 @@ def check(
     ended: bool = True,
     actions: Sequence[Action] = (),
 ) -> list[Verdict]:
-    """What rules say of a record; every rule that needs no parameters, if none are named.
+    """What rules say of a record; all but those `ASKED_BY_NAME`, if none are named.
 
     Args:
         rules: names, `Chosen`, or a mapping of names to parameters.
-        profile: "client", "manual" or "2019", whose defaults to take.
+        profile: one of rules.PROFILES, whose defaults to take.
         ended: whether the training has; else rules that found nothing are InProgress.
 
     Raises:
@@ -200,18 +200,18 @@ def check(
     return judge.verdicts()
 
 
-NEED_PARAMETERS = ("TensorVariance", "SimilarAcrossRuns")
-"""Rules that cannot judge with their defaults."""
+ASKED_BY_NAME = ("Confusion", "SimilarAcrossRuns", "TensorVariance")
+"""Rules that cannot judge with their defaults, and one for models that should be nearly right."""
 
 
 def choose(rules: Choices | None) -> list[Chosen]:
-    """Rules by what they are named; every rule that needs no parameters for None.
+    """Rules by what they are named; all but those `ASKED_BY_NAME` for None.
 
     Raises:
         RuleError: for an unknown rule.
     """
     if rules is None:
-        rules = [name for name in names() if name not in NEED_PARAMETERS]
+        rules = [name for name in names() if name not in ASKED_BY_NAME]
     if isinstance(rules, Mapping):
         return [Chosen(rule=find(name), parameters=given) for name, given in rules.items()]
     return [one if isinstance(one, Chosen) else Chosen(rule=find(one)) for one in rules]

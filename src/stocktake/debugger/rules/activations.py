@@ -129,7 +129,10 @@ def _inside(
     reads=("activation_inputs", "gradients", "losses"),
     statistics=("std", "p5", "p95", "value"),
     advice="Begin with weights of He or Glorot, suited to the activation, and look at each layer.",
-    profiles={"manual": {"activation_inputs_regex": ".*relu_input"}},
+    profiles={
+        "manual": {"activation_inputs_regex": ".*relu_input"},
+        "batches": {"patience": 10},
+    },
 )
 def poor_weight_initialization(
     view: View,
@@ -144,9 +147,10 @@ def poor_weight_initialization(
 
     Within the first `steps` steps it fires if the largest variance of a layer's inputs to ReLU is
     over `threshold` times the smallest; or if p95 - p5 of a gradient is under `distribution_range`;
-    or if none of the last `patience` losses is below the one before them. The variance is that of
-    inputs to activations, which the manual's text has, and not of weights, which its table has:
-    weights of layers of different width should differ.
+    or if none of the last `patience` losses is below the one before them, which with a
+    `patience` of `steps` or more is not looked at. The variance is that of inputs to activations,
+    which the manual's text has, and not of weights, which its table has: weights of layers of
+    different width should differ.
     """
     known = view.record.steps(view.mode, view.worker)
     if len(known) > steps and known[steps] <= view.step:

@@ -30,6 +30,7 @@ def class_imbalance(
     argmax: bool = False,
     labels_regex: Words = ".*labels",
     predictions_regex: Words = ".*predictions",
+    start_step: int = 0,
 ) -> Iterator[Finding]:
     """Some classes are much rarer than others, or hardly ever got right.
 
@@ -37,12 +38,13 @@ def class_imbalance(
     class among them has over `threshold_imbalance` times as many as the smallest; or if more than
     `threshold_misprediction` of a class were predicted as another. Predictions with a dimension
     more than their labels are scores, and the class is the largest, with or without `argmax`.
+    What begins to learn mispredicts most: steps before `start_step`, ours, are passed over.
     """
     labels = view.names("labels", regex=pattern(labels_regex))
     predictions = view.names("predictions", regex=pattern(predictions_regex))
     for name, of in zip(labels, predictions or [""] * len(labels), strict=False):
         true, said = _newest(view, (name, of), samples, argmax)
-        if len(true) < samples:
+        if len(true) < samples or view.step < start_step:
             continue
         classes, counts = np.unique(true, return_counts=True)
         ratio = counts.max() / counts.min()
@@ -87,6 +89,7 @@ def confusion(
     predictions_collection: str = "predictions",
     min_diag: float = 0.9,
     max_off_diag: float = 0.1,
+    start_step: int = 0,
 ) -> Iterator[Finding]:
     """Classes are taken for each other.
 
@@ -94,8 +97,11 @@ def confusion(
     class; or if more than `max_off_diag` of what was predicted as a class were of one other. The
     manual divides the diagonal by its sum, which would fire on ten classes all predicted right; we
     divide by the number of labels of the class. Classes are 0 to `category_no` - 1; if it is not
-    given, to the highest seen.
+    given, to the highest seen. What begins to learn confuses much: steps before `start_step`, ours,
+    are passed over.
     """
+    if view.step < start_step:
+        return
     name = _named(view, labels, labels_collection)
     true, said = _newest(view, (name, _named(view, predictions, predictions_collection)), CONFUSED)
     if said is None or not len(true):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from statistics import fmean
 
 from stocktake.debugger.errors import RuleError
-from stocktake.debugger.records import MODES, View
+from stocktake.debugger.records import MODES, Rows, View
 from stocktake.debugger.rules import Finding, rule
 from stocktake.debugger.rules.looking import Words, found, number, tensors, words
 
@@ -22,6 +22,7 @@ from stocktake.debugger.rules.looking import Words, found, number, tensors, word
             "increase_threshold_percent": math.inf,
             "diff_is_rise": True,
         },
+        "batches": {"num_steps": 50, "smooth": 25},
     },
 )
 def loss_not_decreasing(
@@ -35,6 +36,7 @@ def loss_not_decreasing(
     increase_threshold_percent: float = 5.0,
     mode: str = "",
     diff_is_rise: bool = False,
+    smooth: int = 1,
 ) -> Iterator[Finding]:
     """The loss does not fall any more, or rises.
 
@@ -47,6 +49,7 @@ def loss_not_decreasing(
     an evaluation see the same weights, so their losses have no reason to fall.
     diff_is_rise: as the manual's tests of 2019 had it, the loss fires that rose by `diff_percent`
     % or more, so that 0 means: did not fall.
+    smooth: ours; a loss is the mean of so many newest ones, for losses of single batches are noisy.
     """
     if not _is_asked(view, mode):
         return
@@ -54,21 +57,22 @@ def loss_not_decreasing(
     for name in tensors(view, (*losses, *words(collection_names)), tensor_regex):
         rows = view.rows(name)
         before = rows.place_before(view.step - num_steps)
-        if before < 0 or rows[-1].step != view.step:
+        if before < smooth - 1 or not rows or rows[-1].step != view.step:
             continue
         is_turn = (len(rows) - 1) % max(len(rows) - 1 - before, 1) == 0
-        then, now = rows[before], rows[-1].value
-        drop = 100 * (then.value - now) / (abs(then.value) or math.inf)
+        now = fmean(row.value for row in rows[-smooth:])
+        then = fmean(row.value for row in rows[before + 1 - smooth : before + 1])
+        drop = 100 * (then - now) / (abs(then) or math.inf)
         has_not_fallen = drop <= -diff_percent if diff_is_rise else not drop >= diff_percent
         if -drop > increase_threshold_percent or (is_turn and has_not_fallen):
             yield found(
                 view,
                 name,
-                f"{name} was {number(then.value)} at step {then.step} and is {number(now)} at "
+                f"{name} was {number(then)} at step {rows[before].step} and is {number(now)} at "
                 f"step {view.step}; it should have fallen by {number(diff_percent)} %",
                 loss=now,
-                loss_before=then.value,
-                step_before=then.step,
+                loss_before=then,
+                step_before=rows[before].step,
                 drop_percent=drop,
             )
 
@@ -119,6 +123,7 @@ def overfit(
     reads=("losses",),
     modes=("train", "eval"),
     advice="Stop here and keep the weights of the best step, or lower the learning rate.",
+    profiles={"batches": {"smooth": 20}},
 )
 def overtraining(
     view: View,
@@ -126,20 +131,22 @@ def overtraining(
     patience_train: int = 5,
     patience_validation: int = 10,
     delta: float = 0.01,
+    smooth: int = 1,
 ) -> Iterator[Finding]:
     """The loss has stopped getting better.
 
     Fires if none of the newest losses, `patience_train` of train steps or `patience_validation` of
     eval steps, is lower by `delta` than the lowest before them. Steps are those that have a loss in
-    the record, so what patience means depends on how often losses are recorded.
+    the record, so what patience means depends on how often losses are recorded. With `smooth`,
+    ours, each so many train losses count as one, their mean: losses of single batches are noisy.
     """
     patience = patience_train if view.mode == "train" else patience_validation
     for name in view.names("losses"):
         rows = view.rows(name)
-        if len(rows) <= patience or rows[-1].step != view.step:
+        size = smooth if view.mode == "train" else 1
+        if len(rows) <= patience * size or len(rows) % size or rows[-1].step != view.step:
             continue
-        best = rows.lowest(len(rows) - patience)
-        recent = min(row.value for row in rows[-patience:])
+        best, recent = _best(rows, len(rows) - patience * size, size)
         if not recent < best - delta:
             yield found(
                 view,
@@ -158,8 +165,18 @@ def _is_asked(view: View, mode: str) -> bool:
     if asked and asked not in (*MODES, "global"):
         raise RuleError(f"mode must be one of {', '.join(MODES)} or global, got '{mode}'")
     if not asked:
-        asked = "train" if view.record.names("losses", "train") else "eval"
+        has = {one: bool(view.record.names("losses", one)) for one in MODES}
+        asked = "eval" if has["eval"] and not has["train"] else "train"
     return asked in (view.mode, "global")
+
+
+def _best(rows: Rows, start: int, size: int) -> tuple[float, float]:
+    """The least loss before a place and the least from there on, of means of `size` losses."""
+    recent = (fmean(row.value for row in rows[i : i + size]) for i in range(start, len(rows), size))
+    if size == 1:
+        return rows.lowest(start), min(recent)
+    before = (fmean(row.value for row in rows[i : i + size]) for i in range(0, start, size))
+    return min(before), min(recent)
 
 
 def _checks(view: View, name: str, wanted: int) -> list[tuple[float, float]]:
