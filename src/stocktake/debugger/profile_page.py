@@ -127,7 +127,8 @@ def _phases(seen: Profile) -> str:
         )
         made += (
             f"<h3>Steps of mode {escape(mode)}</h3>{shares(parts)}"
-            "<div class='wide'><table class='phases'><tr><th>phase</th><th>share, %</th><th>ms each</th><th>times</th><th>in all</th></tr>"
+            "<div class='wide'><table class='phases'>"
+            "<tr><th>phase</th><th>share, %</th><th>ms each</th><th>times</th><th>in all</th></tr>"
             f"{rows}</table></div>"
         )
     outside = phase_times(seen, "")

@@ -58,6 +58,9 @@ class StepTrace:
         import torch
         from torch.profiler import ProfilerActivity, profile
 
+        if torch.autograd._profiler_enabled():  # starting ours would end that one in silence
+            self.failures.append(f"step {step} is not traced: another profiler is on")
+            return
         activities = [ProfilerActivity.CPU]
         if torch.cuda.is_available():
             activities.append(ProfilerActivity.CUDA)
@@ -107,7 +110,7 @@ def operators(averages: Any, top: int = TOP_OPERATORS) -> list[dict[str, Any]]:
             + int(getattr(one, "self_device_memory_usage", 0)),
         }
         for one in averages
-        if not str(one.key).startswith("ProfilerStep")
+        if not str(one.key).startswith(("ProfilerStep", "[memory]"))
     ]
     by = "self_device_ms" if any(row["self_device_ms"] for row in rows) else "self_cpu_ms"
     return sorted(rows, key=lambda row: row[by], reverse=True)[:top]

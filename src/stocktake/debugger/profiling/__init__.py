@@ -200,10 +200,14 @@ def names() -> list[str]:
 
 
 def scans(times: Array, start: float, scan_interval_us: int) -> Iterator[int]:
-    """How many of these rising times were known at the end of each scan; the last has them all."""
+    """How many of these rising times were known at the end of each scan.
+
+    The last, which may not be over, has them all: a short training would never be judged else.
+    """
     if not len(times):
         return
-    ends = np.arange(start, times[-1], scan_interval_us / 1e6)[1:]
+    scan_s = scan_interval_us / 1e6
+    ends = np.arange(start, times[-1] + scan_s, scan_s)[1:]
     known = [*np.searchsorted(times, ends, side="left").tolist(), len(times)]
     yield from sorted(set(known) - {0})
 
