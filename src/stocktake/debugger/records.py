@@ -22,10 +22,12 @@ A record is a folder of Parquet files, each written whole:
 `zeros`, `nans`, `infs` and `positive` are shares of the elements, 0 to 1.
 """
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from functools import partial
+from math import inf
+from typing import Literal, overload
 
 Mode = Literal["train", "eval", "predict"]
 MODES: tuple[Mode, ...] = ("train", "eval", "predict")
@@ -77,19 +79,64 @@ class Series:
 
     steps: list[int] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
+    _lowest: list[float] = field(default_factory=list, repr=False)
 
     def add(self, row: Row) -> None:
         """Put a row at its place; one of the same step replaces it: a resumed run tells it anew."""
         place = bisect_left(self.steps, row.step)
+        del self._lowest[place:]
         if place < len(self.steps) and self.steps[place] == row.step:
             self.rows[place] = row
         else:
             self.steps.insert(place, row.step)
             self.rows.insert(place, row)
 
-    def upto(self, step: int) -> Sequence[Row]:
+    def upto(self, step: int) -> "Rows":
         """The rows of this step and those before it."""
-        return self.rows[: bisect_right(self.steps, step)]
+        return Rows(self, bisect_right(self.steps, step))
+
+    def lowest(self, end: int) -> float:
+        """The least value of the first `end` rows, NaN apart; infinite if there is none.
+
+        Kept as it is found, so that asking at every step does not read all rows every time.
+        """
+        kept = self._lowest
+        for row in self.rows[len(kept) : end]:
+            low = kept[-1] if kept else inf
+            kept.append(row.value if row.value < low else low)
+        return kept[end - 1] if end > 0 else inf
+
+
+class Rows(Sequence[Row]):
+    """The first rows of a series, not copied: the newest of many cost as little as of few."""
+
+    __slots__ = ("_end", "_series")
+
+    def __init__(self, series: Series, end: int) -> None:
+        self._series = series
+        self._end = end
+
+    def __len__(self) -> int:
+        return self._end
+
+    @overload
+    def __getitem__(self, place: int) -> Row: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Row]: ...
+    def __getitem__(self, place: int | slice) -> Row | list[Row]:
+        if isinstance(place, slice):
+            return self._series.rows[slice(*place.indices(self._end))]
+        if not -self._end <= place < self._end:
+            raise IndexError(place)
+        return self._series.rows[place % self._end]
+
+    def place_before(self, step: int) -> int:
+        """Place of the newest row whose step is at most this; -1 if there is none."""
+        return bisect_right(self._series.steps, step, hi=self._end) - 1
+
+    def lowest(self, end: int) -> float:
+        """The least value of the first `end` of them, NaN apart; infinite if there is none."""
+        return self._series.lowest(end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +155,8 @@ class Record:
     def __init__(self, rows: Iterable[Row] = ()) -> None:
         self._series: dict[Key, Series] = {}
         self._names: dict[tuple[Mode, str], dict[str, str]] = {}
-        self._steps: dict[Mode, list[int]] = {mode: [] for mode in MODES}
+        self._steps: dict[tuple[Mode, int], list[int]] = {}
+        self._times: dict[tuple[Mode, int, int], float] = {}
         self.last_time = 0.0
         """When the newest row was made, seconds since 1970; 0 for none."""
         self.extend(rows)
@@ -119,15 +167,39 @@ class Record:
             key = Key(row.name, row.statistic, row.mode, row.worker)
             self._series.setdefault(key, Series()).add(row)
             self._names.setdefault((row.mode, row.collection), {})[row.name] = row.kind
-            steps = self._steps[row.mode]
-            place = bisect_left(steps, row.step)
-            if place == len(steps) or steps[place] != row.step:
-                steps.insert(place, row.step)
+            at = (row.mode, row.worker, row.step)
+            if at not in self._times:
+                insort(self._steps.setdefault(at[:2], []), row.step)
+            self._times[at] = max(self._times.get(at, row.time), row.time)
             self.last_time = max(self.last_time, row.time)
 
-    def steps(self, mode: Mode) -> Sequence[int]:
-        """The steps of a mode that have a row, rising."""
-        return self._steps[mode]
+    def steps(self, mode: Mode, worker: int | None = None) -> Sequence[int]:
+        """The steps of a mode that have a row, of one worker or of any, rising."""
+        if worker is not None:
+            return self._steps.get((mode, worker), ())
+        of_mode = [steps for (one, _), steps in self._steps.items() if one == mode]
+        return of_mode[0] if len(of_mode) == 1 else sorted({step for of in of_mode for step in of})
+
+    def time(self, mode: Mode, step: int, worker: int = 0) -> float:
+        """When the newest row of a step was made, seconds since 1970; 0 if it has none."""
+        return self._times.get((mode, worker, step), 0.0)
+
+    def time_before(self, mode: Mode, step: int, worker: int = 0) -> float:
+        """When the newest row that came before those of a step was made; 0 if it is the first."""
+        now = self.time(mode, step, worker)
+        found = 0.0
+        for (other_mode, other_worker), steps in self._steps.items():
+            if (other_mode, other_worker) == (mode, worker):
+                place = bisect_left(steps, step)
+            else:
+                key = partial(self._time_of, other_mode, other_worker)
+                place = bisect_right(steps, now, key=key)
+            if place:
+                found = max(found, self._times[other_mode, other_worker, steps[place - 1]])
+        return found
+
+    def _time_of(self, mode: Mode, worker: int, step: int) -> float:
+        return self._times[mode, worker, step]
 
     def names(self, collection: str, mode: Mode | None = None) -> list[str]:
         """Names of the tensors in a collection, in the order they were first seen."""
@@ -148,7 +220,7 @@ class Record:
 
     def workers(self) -> list[int]:
         """Ranks that have a row, rising."""
-        return sorted({key.worker for key in self._series})
+        return sorted({worker for _, worker in self._steps})
 
     def series(
         self, name: str, statistic: str = "value", *, mode: Mode = "train", worker: int = 0
@@ -164,6 +236,12 @@ class View:
     record: Record
     mode: Mode
     step: int
+    worker: int = 0
+    """Rank of the process whose rows are seen."""
+    clock: float = 0.0
+    """What time it is, where rows may still come, seconds since 1970; 0 where none will."""
+    looked_at: set[str] = field(default_factory=set, compare=False)
+    """Filled by looking: names of the tensors of which a row was there."""
 
     def names(self, *collections: str, regex: str = "") -> list[str]:
         """Tensors of these collections, and those of any whose name the expression finds."""
@@ -180,38 +258,30 @@ class View:
             ]
         return list(dict.fromkeys(found))
 
-    def rows(
-        self, name: str, statistic: str = "value", *, mode: Mode | None = None, worker: int = 0
-    ) -> Sequence[Row]:
+    def rows(self, name: str, statistic: str = "value", *, mode: Mode | None = None) -> Rows:
         """The rows of a statistic up to this step, the newest last.
 
         Rows of another mode are those made before this step's rows were, by their time.
         """
         asked = mode or self.mode
-        series = self.record.series(name, statistic, mode=asked, worker=worker)
+        series = self.record.series(name, statistic, mode=asked, worker=self.worker)
+        if series.rows:
+            self.looked_at.add(name)
         if asked == self.mode:
             return series.upto(self.step)
-        now = self.now
-        return [row for row in series.rows if row.time <= now]
+        return Rows(series, bisect_right(series.rows, self.now, key=lambda row: row.time))
 
-    def row(self, name: str, statistic: str = "value", *, worker: int = 0) -> Row | None:
+    def row(self, name: str, statistic: str = "value") -> Row | None:
         """The row of exactly this step; None if there is none."""
-        rows = self.rows(name, statistic, worker=worker)
+        rows = self.rows(name, statistic)
         return rows[-1] if rows and rows[-1].step == self.step else None
 
-    def value(self, name: str, statistic: str = "value", *, worker: int = 0) -> float | None:
+    def value(self, name: str, statistic: str = "value") -> float | None:
         """The number of exactly this step; None if there is none."""
-        row = self.row(name, statistic, worker=worker)
+        row = self.row(name, statistic)
         return None if row is None else row.value
 
     @property
     def now(self) -> float:
         """When this step's newest row was made, seconds since 1970."""
-        return max(self._times(), default=0.0)
-
-    def _times(self) -> Iterator[float]:
-        for key, series in self.record._series.items():
-            if key.mode == self.mode:
-                place = bisect_left(series.steps, self.step)
-                if place < len(series.steps) and series.steps[place] == self.step:
-                    yield series.rows[place].time
+        return self.record.time(self.mode, self.step, self.worker)

@@ -23,6 +23,11 @@ FIGURES = {
     "covered": "true count inside the interval",
     "width": "counts in an interval",
 }
+SEEN = {
+    "test": "which neither training nor calibration saw",
+    "val": "by which training chose its best epoch, so a little too good",
+    "train": "which were trained on, so far too good",
+}
 DECODES = {
     "mode": "the most probable count",
     "median": "the median of the distribution",
@@ -110,7 +115,7 @@ def _model(bundle: Bundle) -> str:
 def _worth(bundle: Bundle, judged: ScoreCard) -> str:
     lines = [
         f"Measured on {number(judged.n)} photos in {number(judged.groups)} sibling groups"
-        f" ({judged.fold}), which neither training nor calibration saw; intervals hold 95 %."
+        f" ({judged.fold}), {SEEN.get(judged.fold, SEEN['test'])}; intervals hold 95 %."
     ]
     if bundle.precision != "float32":
         lines.append(f"The figures are of the float32 model; for {bundle.precision} see Parity.")

@@ -160,7 +160,11 @@ class EndpointFolder:
         """Remove the copies of earlier orders; workers that still end have loaded theirs."""
         for folder in (self.path / "bundles").iterdir():
             if int(folder.name) < before:
-                shutil.rmtree(folder, ignore_errors=True)
+                self.forget_bundle(int(folder.name))
+
+    def forget_bundle(self, number: int) -> None:
+        """Remove the copy of that order."""
+        shutil.rmtree(self.path / "bundles" / str(number), ignore_errors=True)
 
     def last_lines(self, lines: int = 10) -> list[str]:
         """The end of the log."""

@@ -33,6 +33,7 @@ Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 READERS = 8
 """Threads that unpack JSON and forms and fetch photos."""
+METRICS = "/metrics"
 MAPS_WAITING = 4
 """Maps of where the model looked that may wait; one takes 50 looks."""
 HINTS = {
@@ -51,8 +52,14 @@ class Capture(Protocol):
     """Keeps requests and their answers."""
 
     def note(
-        self, photo: bytes, content_type: str, answer: dict[str, Any], *, status: int, endpoint: str
-    ) -> None:
+        self,
+        photo: bytes,
+        content_type: str,
+        *,
+        answer: dict[str, Any],
+        status: int,
+        endpoint: str,
+    ) -> str:
         """Keep one photo and its answer; returns at once."""
 
     def close(self) -> None:
@@ -137,7 +144,7 @@ def make_app(
         "/v1/count": (service.count, "POST"),
         "/invocations": (service.count, "POST"),
         "/v1/heatmap": (service.heatmap, "POST"),
-        "/metrics": (service.metrics_text, "GET"),
+        METRICS: (service.metrics_text, "GET"),
     }
     routes = [Route(path, handler) for path, handler in open_to_all.items()]
     routes += [
@@ -255,8 +262,9 @@ class _Service:
                 name = uuid.uuid4().hex[:12]
                 log.exception("request %s failed", name)
                 reply = _error(500, f"the server failed; its log has the cause under id {name}")
-            self._metrics.requests.labels(path=path, status=str(reply.status_code)).inc()
-            self._metrics.seconds.labels(path=path).observe(time.perf_counter() - started)
+            if path != METRICS:  # whoever watches would count itself
+                self._metrics.requests.labels(path=path, status=str(reply.status_code)).inc()
+                self._metrics.seconds.labels(path=path).observe(time.perf_counter() - started)
             return reply
 
         return guarded
@@ -323,7 +331,9 @@ class _Service:
                 self._metrics.counts.labels(count=str(one.answer.count)).inc()
                 row, status = wire.answer(one, ms=ms), 200
             if self.extras.capture and isinstance(entry, _Photo):
-                self.extras.capture.note(entry.photo, asked.kind, row, status=status, endpoint=path)
+                self.extras.capture.note(
+                    entry.photo, asked.kind, answer=row, status=status, endpoint=path
+                )
 
 
 def _timed(one: _Photo | DataError) -> wire.Timed:

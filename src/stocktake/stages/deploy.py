@@ -220,6 +220,7 @@ def _wait_until_exchanged(folder: EndpointFolder, number: int) -> Endpoint:
                 " --update to start it again"
             )
         if found.refused >= number:
+            folder.forget_bundle(number)
             raise EngineError(
                 f"endpoint {folder.name} goes on with bundle {found.bundle}, the update is refused:"
                 f" {found.why}"

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,8 +77,6 @@ class ExportResult:
 
     bundle: str
     """Id of the bundle: hash of its model and settings."""
-    precision: str
-    """What its model computes with."""
     size_mb: float
     """Size of the model file in megabytes."""
     max_gap: float
@@ -89,10 +87,12 @@ class ExportResult:
     """Photos compared."""
     max_count: int
     """Largest count the bundle can say."""
-    float32: dict[str, float]
+    precision: str = "float32"
+    """What its model computes with."""
+    float32: dict[str, float] = field(default_factory=dict)
     """With int8: the float32 model's accuracy, nll, ece, share covered and width on the val fold,
     and its size."""
-    int8: dict[str, float]
+    int8: dict[str, float] = field(default_factory=dict)
     """With int8: its own."""
 
 
@@ -119,18 +119,22 @@ def export(
     shutil.rmtree(rough, ignore_errors=True)
     rough.mkdir()
     try:
+        run.progress(0, 3, "steps")
         photos = painted(settings.photos_for_parity, seed=settings.seed)
         about = _about(checkpoint, calibration, origin, card, settings)
         predictor, parity = _float32(checkpoint, about, photos, settings, rough)
+        run.progress(1, 3, "steps")
         if found is not None:
-            run.log("int8 is fitted and judged", photos=len(found.counts))
+            _say_doubts(len(found.counts), settings, run)
             predictor, parity["int8"] = _int8(predictor, found, settings, run)
+        run.progress(2, 3, "steps")
         bundles.write_json(rough, bundles.PARITY, parity)
         _add_self_test(rough, predictor, photos[0])
         text = model_card.card(predictor.bundle, card, parity)
         (rough / bundles.CARD).write_text(text, encoding="utf-8")
         shutil.rmtree(target, ignore_errors=True)
         rough.rename(target)
+        run.progress(3, 3, "steps")
     finally:
         shutil.rmtree(rough, ignore_errors=True)
     return _result(predictor.bundle, parity, settings)
@@ -212,6 +216,15 @@ def _int8(
         bundles.write_json(refused.parent, bundles.PARITY, {"int8": report})
         raise
     return predictor, report
+
+
+def _say_doubts(photos: int, settings: ExportSettings, run: RunFolder) -> None:
+    least = min(settings.max_accuracy_loss, settings.max_coverage_loss)
+    if 0 < least < 1 / photos:
+        run.warn(
+            f"int8 is judged on {photos} photos, where one is {1 / photos:.2%} of them and a margin"
+            f" of {least:.2%} allows none: give the val fold more photos, or raise the margin"
+        )
 
 
 def _size_mb(folder: Path) -> float:

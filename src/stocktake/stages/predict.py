@@ -1,22 +1,28 @@
-"""Predict: counts for the photos of any folder or bucket, one row each, without torch."""
+"""Predict: counts for the photos of any folder, bucket or ingest, one row each, without torch."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stocktake.errors import DataError, SettingsError
+from stocktake.errors import SettingsError
 from stocktake.runs import fingerprint
 from stocktake.runs.folder import RunFolder
+from stocktake.stages.table import Seen
 
 if TYPE_CHECKING:
+    from stocktake.data.album import Album
+    from stocktake.runs.pieces import Pieces
     from stocktake.serve.predictor import Predictor
-    from stocktake.store.objects import Entry, Store
 
-ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
 READERS = 16
 """Photos fetched at once: hides a bucket's latency, harmless on a disk."""
+PIECE = 256
+"""Answers that are written together, about: a few seconds' work, all that a kill can cost."""
+JOURNAL = "attempt.jsonl"
+"""In the run's folder: which answers are on the disk; see runs.pieces."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,9 +30,10 @@ class PredictSettings:
     """Which photos to count, and how."""
 
     source: str = ""
-    """Address of the photos: a folder or s3://BUCKET/PREFIX; every JPEG, PNG and WEBP below it."""
+    """Address of the photos: a folder or s3://BUCKET/PREFIX, every JPEG, PNG and WEBP below it; or
+    an ingest's photos, by the folder of their shards, of the ingest or of its run."""
     limit: int = 0
-    """Take only the first photos by name, this many; 0 for all."""
+    """Take only the first photos by key, this many; 0 for all."""
     batch_size: int = 16
     """Photos read and answered together."""
     threads: int = 0
@@ -61,122 +68,167 @@ class PredictResult:
     bundle: str
     """Id of the bundle that answered."""
     photos_per_s: float
-    """Photos answered per second, reading included."""
+    """Photos answered per second since the last start, reading included."""
 
 
-def outside(settings: PredictSettings) -> str:
-    """Digest of the source's listing: names, sizes, times."""
-    return fingerprint.of([[e.key, e.size_bytes, e.version] for e in _listed(settings)])
-
-
-def predict(*, bundle: RunFolder, settings: PredictSettings, run: RunFolder) -> PredictResult:
-    """Answer every photo of the source; one that cannot be read hurts only itself."""
-    from stocktake.schema import predictions as schema
-    from stocktake.serve.predictor import Predictor
-    from stocktake.store.tables import write_table
-
-    predictor = Predictor.load(bundle.artifact("bundle"), threads=settings.threads)
-    keys = [entry.key for entry in _listed(settings)]
-    started = time.monotonic()
-    rows: list[dict[str, Any]] = []
-    for batch in _read_ahead(settings, keys):
-        rows += _rows(predictor, batch)
-        run.progress(len(rows), len(keys), "photos")
-    max_count = predictor.bundle.max_count
-    table = schema.table_of(rows, max_count=max_count)
-    write_table(run.artifact("predictions.parquet"), table, format=schema.FORMAT)
-    good = [row for row in rows if row["error"] is None]
-    if len(good) < len(rows):
-        run.warn(f"{len(rows) - len(good)} of {len(rows)} photos could not be read; see `error`")
-    return PredictResult(
-        photos=len(rows),
-        failed=len(rows) - len(good),
-        mean_count=_mean([row["count"] for row in good]),
-        mean_confidence=_mean([row["confidence"] for row in good]),
-        total=sum(row["count"] for row in good),
-        bundle=predictor.bundle.id,
-        photos_per_s=round(len(rows) / max(time.monotonic() - started, 1e-6), 1),
-    )
-
-
-def _listed(settings: PredictSettings) -> list["Entry"]:
-    """The source's photos by name.
+def outside(settings: PredictSettings) -> Seen:
+    """The photos; their digest sees names, sizes and times, or of an ingest's the hashes.
 
     Raises:
         SettingsError: if no source is named.
         DataError: if it is not there or holds no photo.
     """
+    album = _album(settings)
+    return Seen(digest=album.digest, what=album)
+
+
+def predict(
+    *,
+    bundle: RunFolder,
+    settings: PredictSettings,
+    run: RunFolder,
+    seen: "Album | None" = None,
+) -> PredictResult:
+    """Answer every photo of the source; one that cannot be read hurts only itself.
+
+    What an interrupted call has answered of the same photos is kept, and not answered again.
+
+    Args:
+        bundle: what answers.
+        settings: which photos, and how.
+        run: where the answers go.
+        seen: the photos, from `outside`; None lists the source.
+
+    Raises:
+        DataError: if the bundle is not whole, or the source holds no photo or stops answering.
+    """
+    from stocktake.runs.pieces import Pieces
+    from stocktake.schema import predictions as schema
+    from stocktake.serve.predictor import Predictor
+
+    predictor = Predictor.load(bundle.artifact("bundle"), threads=settings.threads)
+    run.progress(0, None, "photos")
+    album = seen or _album(settings)
+    path = run.artifact("predictions.parquet")
+    made_from = fingerprint.of([predictor.bundle.id, album.digest, settings.batch_size])
+    pieces = Pieces(path, run.path / JOURNAL, format=schema.FORMAT, of=made_from)
+    kept = pieces.rows
+    if kept:
+        run.log("going on", answers_kept=kept)
+    started = time.monotonic()
+    _answer(predictor, album, pieces, size=settings.batch_size, run=run)
+    took_s = time.monotonic() - started
+    run.hashed(path, pieces.join().sha256)
+    result = _result(
+        path, bundle=predictor.bundle.id, per_s=(len(album) - kept) / max(took_s, 1e-6)
+    )
+    if result.failed:
+        run.warn(f"{result.failed} of {result.photos} photos could not be read; see `error`")
+    return result
+
+
+def _answer(
+    predictor: "Predictor", album: "Album", pieces: "Pieces", *, size: int, run: RunFolder
+) -> None:
+    """Answer the photos that have none yet, and keep the answers a piece at a time.
+
+    Batches and pieces begin at the same places whenever the call was interrupted, so that every
+    photo meets the same neighbours and the arithmetic is the same to the last bit.
+    """
+    from stocktake.schema import predictions as schema
+
+    per_piece = size * max(PIECE // size, 1)
+    done = pieces.rows
+    rows: list[dict[str, Any]] = []
+    with closing(album), closing(_read_ahead(album, done, size)) as batches:
+        for batch in batches:
+            rows += _rows(predictor, album, done, batch)
+            done += len(batch)
+            if len(rows) >= per_piece or done == len(album):
+                made = schema.table_of(rows, max_count=predictor.bundle.max_count)
+                pieces.add(made, last_id=rows[-1]["source"])
+                rows = []
+            run.progress(done, len(album), "photos")
+
+
+def _album(settings: PredictSettings) -> "Album":
+    from stocktake.data.album import open_album
+
     if not settings.source:
         raise SettingsError(
-            "predict.source is empty; name a folder of photos, or s3://BUCKET/PREFIX"
+            "predict.source is empty; name a folder of photos, s3://BUCKET/PREFIX or an ingest"
         )
-    entries = _store(settings).list()
-    found = [entry for entry in entries if entry.key.lower().endswith(ENDINGS)]
-    if not found:
-        raise DataError(
-            f"predict.source {settings.source} holds no photo;"
-            f" expected files that end in {', '.join(ENDINGS)}"
-        )
-    found.sort(key=lambda entry: entry.key)
-    return found[: settings.limit or None]
-
-
-def _store(settings: PredictSettings) -> "Store":
-    from stocktake.store.address import open_store
-
-    return open_store(
-        settings.source, endpoint_url=settings.endpoint_url, anonymous=settings.anonymous
+    return open_album(
+        settings.source,
+        limit=settings.limit,
+        endpoint_url=settings.endpoint_url,
+        anonymous=settings.anonymous,
     )
 
 
-def _read_ahead(
-    settings: PredictSettings, keys: Sequence[str]
-) -> Iterator[list[tuple[str, bytes | str]]]:
-    """Batches of (key, bytes), or (key, why not), in the order of `keys`; the next is on its way
-    while one is answered."""
-    from concurrent.futures import ThreadPoolExecutor
+def _read_ahead(album: "Album", start: int, size: int) -> Generator[list[bytes | str], None, None]:
+    """Batches of photo files, or why one cannot be had, from the place `start` on; the next is on
+    its way while one is answered."""
+    from concurrent.futures import Future, ThreadPoolExecutor
 
-    from stocktake.store.objects import Missing, Refused
+    with ThreadPoolExecutor(READERS, thread_name_prefix="read") as pool:
 
-    store = _store(settings)
+        def fetch(first: int) -> list[Future[bytes | str]]:
+            places = range(first, min(first + size, len(album)))
+            return [pool.submit(album.read, place) for place in places]
 
-    def fetch(key: str) -> tuple[str, bytes | str]:
+        ahead = fetch(start)
         try:
-            return key, store.read(key)
-        except (Missing, Refused) as err:  # this photo only; a source that is down ends the run
-            return key, str(err)
-
-    size = settings.batch_size
-    batches = [keys[start : start + size] for start in range(0, len(keys), size)]
-    with ThreadPoolExecutor(READERS) as pool:
-        ahead = [pool.submit(fetch, key) for key in batches[0]]
-        for following in [*batches[1:], []]:
-            now, ahead = ahead, [pool.submit(fetch, key) for key in following]
-            yield [one.result() for one in now]
+            while now := ahead:
+                start += size
+                ahead = fetch(start)
+                yield [one.result() for one in now]
+        finally:
+            album.close()
+            for one in ahead:
+                one.cancel()
 
 
-def _rows(predictor: "Predictor", batch: Sequence[tuple[str, bytes | str]]) -> list[dict[str, Any]]:
-    """A row per photo of the batch; where the bytes could not be had, a text says why."""
+def _rows(
+    predictor: "Predictor", album: "Album", start: int, batch: Sequence[bytes | str]
+) -> list[dict[str, Any]]:
+    """A row per photo of the batch, whose first has the place `start`; where its bytes could not
+    be had, a text says why."""
     from stocktake.schema import predictions as schema
 
-    got = {key: photo for key, photo in batch if isinstance(photo, bytes)}
-    names = [_photo_id(key) for key in got]
+    got = {start + i: photo for i, photo in enumerate(batch) if isinstance(photo, bytes)}
+    names = [album.photo_id(place) for place in got]
     answers = dict(zip(got, predictor.predict(list(got.values()), names), strict=True))
     rows = []
-    for key, photo in batch:
-        answer = answers.get(key, photo)
+    for place, photo in enumerate(batch, start):
+        answer, key = answers.get(place, photo), album.key(place)
         if isinstance(answer, schema.Prediction):
             rows.append(schema.row_of(answer, source=key))
         else:
-            failed = {"photo_id": _photo_id(key), "bundle": predictor.bundle.id}
+            failed = {"photo_id": album.photo_id(place), "bundle": predictor.bundle.id}
             rows.append(schema.failed_row(**failed, source=key, error=str(answer)))
     return rows
 
 
-def _photo_id(key: str) -> str:
-    """The file's name without its ending, as in the bucket; `source` tells equal ones apart."""
-    return PurePosixPath(key).stem
+def _result(path: Path, *, bundle: str, per_s: float) -> PredictResult:
+    """What the rows in the table come to, read a group at a time."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
 
-
-def _mean(values: Sequence[float]) -> float | None:
-    return round(sum(values) / len(values), 4) if values else None
+    photos = good = total = 0
+    confidence = 0.0
+    with pq.ParquetFile(path) as file:
+        for rows in file.iter_batches(columns=["count", "confidence"]):
+            photos += len(rows)
+            good += len(rows) - rows["count"].null_count
+            total += pc.sum(rows["count"]).as_py() or 0
+            confidence += pc.sum(rows["confidence"]).as_py() or 0
+    return PredictResult(
+        photos=photos,
+        failed=photos - good,
+        mean_count=round(total / good, 4) if good else None,
+        mean_confidence=round(confidence / good, 4) if good else None,
+        total=total,
+        bundle=bundle,
+        photos_per_s=round(per_s, 1),
+    )

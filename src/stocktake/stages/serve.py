@@ -18,6 +18,7 @@ from stocktake.runs.folder import RunFolder
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from stocktake.serve.capture import Capture
     from stocktake.serve.wire import Fetch
     from stocktake.store.objects import Store
 
@@ -89,9 +90,15 @@ class ServeSettings:
     """Addresses below which JSON requests may name photos, as "s3://BUCKET/PREFIX", commas between;
     empty allows none."""
     endpoint_url: str = ""
-    """Address of an S3-compatible server, for url_prefixes outside AWS."""
+    """Address of an S3-compatible server, for url_prefixes and capture outside AWS."""
     anonymous: bool = False
-    """Read those buckets without credentials, as public ones allow."""
+    """Use those buckets without credentials, as public ones allow."""
+    capture: str = ""
+    """Folder or s3://BUCKET/PREFIX that keeps what is asked and answered; empty keeps nothing."""
+    capture_share: float = 1.0
+    """Share of photos that it keeps, 0 to 1, chosen at random."""
+    capture_max_mb: float = 10_000.0
+    """Megabytes after which it keeps no more."""
     check_photos: int = 5
     """Test photos that the check in a run sends over HTTP."""
     seed: int = 0
@@ -101,9 +108,11 @@ class ServeSettings:
         for name, least in LEAST.items():
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be {least} or more, got {getattr(self, name)}")
+        if not 0 <= self.capture_share <= 1:
+            raise ValueError(f"capture_share must be 0 to 1, got {self.capture_share}")
         if not 0 <= self.port <= 65535:
             raise ValueError(f"port must be between 0 and 65535, got {self.port}")
-        for name in ("max_body_mb", "body_timeout_s", "answer_timeout_s"):
+        for name in ("max_body_mb", "body_timeout_s", "answer_timeout_s", "capture_max_mb"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
 
@@ -161,7 +170,9 @@ def serve_forever(
         answer_timeout_s=settings.answer_timeout_s,
     )
     extras = Extras(
-        token=access.read_token(settings.token_file), fetch=_fetch(settings, limits.max_body_bytes)
+        token=access.read_token(settings.token_file),
+        fetch=_fetch(settings, limits.max_body_bytes),
+        capture=_capture(settings),
     )
     listen(
         make_app(predictor, limits, extras),
@@ -189,6 +200,22 @@ def _fetch(settings: ServeSettings, max_bytes: int) -> "Fetch | None":
     return access.fetcher(
         prefixes, read=lambda prefix, key: store_at(prefix).read(key), max_bytes=max_bytes
     )
+
+
+def _capture(settings: ServeSettings) -> "Capture | None":
+    """Keeps what is asked and answered, where the settings name a place for it."""
+    if not settings.capture:
+        return None
+    from stocktake.serve.capture import Capture
+    from stocktake.store.address import open_store
+
+    store = open_store(
+        settings.capture,
+        endpoint_url=settings.endpoint_url,
+        anonymous=settings.anonymous,
+        create=True,
+    )
+    return Capture(store, share=settings.capture_share, max_mb=settings.capture_max_mb)
 
 
 def serve(

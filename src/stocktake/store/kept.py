@@ -47,14 +47,14 @@ def note(path: Path, *, photos: int, last_id: str, sha256: str = "") -> WholeSha
     )
 
 
-def is_sound(folder: Path, shard: WholeShard) -> bool:
+def is_sound(folder: Path, shard: WholeShard, *, format: str = schema.FORMAT) -> bool:
     """Whether the file is there as noted: format, rows, size and bytes."""
     path = folder / shard.name
     try:
         if path.stat().st_size != shard.size_bytes or _sha256(path) != shard.sha256:
             return False
         with pq.ParquetFile(path) as file:
-            tables.check_format(path, file.schema_arrow, schema.FORMAT)
+            tables.check_format(path, file.schema_arrow, format)
             return bool(file.metadata.num_rows == shard.photos)
     except (OSError, pa.ArrowException, DataError):
         return False

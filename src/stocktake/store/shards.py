@@ -270,9 +270,17 @@ class PhotoShards:
             place = self._place.get(photo_id)
             if place is None:
                 raise DataError(f"there is no photo '{photo_id}' among {len(self)} in the shards")
-            part = bisect_right(self._starts, place) - 1
-            found.append(self._parts[part].jpeg(place - self._starts[part]))
+            found.append(self.jpeg(place))
         return found
+
+    def jpeg(self, place: int) -> bytes:
+        """The photo file in that place of the order of ids, from 0.
+
+        Raises:
+            DataError: if its shard is damaged.
+        """
+        part = bisect_right(self._starts, place) - 1
+        return self._parts[part].jpeg(place - self._starts[part])
 
     def groups(self) -> Iterator[tuple[list[str], Callable[[], list[bytes]]]]:
         """All photos in order, a row group at a time: ids, and a call that reads their files.

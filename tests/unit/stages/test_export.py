@@ -2,20 +2,26 @@ import dataclasses
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import torch
 from torch import nn
 
 from stocktake.errors import DataError, RunError, StocktakeError
 from stocktake.runs.folder import RunFolder
-from stocktake.schema import bundles
+from stocktake.schema import bundles, scores, splits
 from stocktake.schema.cards import Calibration, ScoreCard
 from stocktake.schema.checkpoints import Checkpoint
 from stocktake.serve.predictor import Predictor
+from stocktake.serve.quantise import quantised_ops
 from stocktake.stages.export import ExportSettings, compare, export, painted
+from stocktake.store.shards import PhotoShards
+from stocktake.store.tables import read_table, write_table
+from stocktake.testing.samples import photos_run, split_run
 from stocktake.vision.backbones import Backbone, backbones
 from stocktake.vision.checkpoints import Keeper, best
 from stocktake.vision.counter import make_backbone, make_counter, preprocessing_of
+from stocktake.vision.inference import log_probs_of_shards
 
 MAX_COUNT = 5
 HALF = {"mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25)}
@@ -43,19 +49,39 @@ def two_faced(*, side_px: int) -> Backbone:
     return Backbone(module=TwoFaced(), features=3, side_px=side_px or 48, **HALF)
 
 
+class Towering(nn.Module):
+    """One channel towers above the others, so that 8 bits have no room left for these."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 8, 5, stride=4), nn.Conv2d(8, 8, 1)
+        with torch.no_grad():
+            self.first.bias[0] = 1e4
+            self.second.weight[:, 0] = 0
+
+    def forward(self, photos: torch.Tensor) -> torch.Tensor:
+        return self.second(self.first(photos)).mean(dim=(2, 3))  # (B, 8)
+
+
+@backbones.add("test-towering")
+def towering(*, side_px: int) -> Backbone:
+    """A backbone that int8 gets wrong."""
+    return Backbone(module=Towering(), features=8, side_px=side_px or 48, **HALF)
+
+
 def begun(path: Path, stage: str, *, settings: dict | None = None, **inputs: RunFolder):
     known = {k: {"address": str(r.path), "fingerprint": r.fingerprint} for k, r in inputs.items()}
     about = {"stage": stage, "fingerprint": f"{path.parent.name}-{stage}", "inputs": known}
     return RunFolder.begin(path, about=about, settings=settings or {})
 
 
-def trained(run: RunFolder, name: str, *, seed: int = 0) -> RunFolder:
+def trained(run: RunFolder, name: str, *, seed: int = 0, strength: float = 3) -> RunFolder:
     torch.manual_seed(seed)
     backbone = make_backbone(name, side_px=48)
     counter = make_counter(backbone, "softmax", max_count=MAX_COUNT)
     with torch.no_grad():
         for weights in counter.parameters():
-            weights *= 3  # a fresh head is all but undecided, and hides differences
+            weights *= strength  # a fresh head is all but undecided, and hides differences
     about = Checkpoint(
         epoch=1,
         step=1,
@@ -240,6 +266,98 @@ def test_a_calibration_of_other_counts_is_refused(made, tmp_path):
         export(**made(max_count=9), settings=SETTINGS, run=run)
 
 
+@pytest.fixture
+def with_photos(tmp_path: Path):
+    """Makes the finished runs that export takes, with photos whose counts the checkpoint knows."""
+
+    def make(name: str) -> dict[str, RunFolder]:
+        data = {"photos": photos_run(tmp_path / "ingest"), "split": split_run(tmp_path / "split")}
+        checkpoint = trained(begun(tmp_path / "train", "train", **data), name, strength=6)
+        run = begun(tmp_path / "score", "score", **data, checkpoint=checkpoint)
+        split = read_table(data["split"].artifact("split.parquet"), format=splits.FORMAT)
+        rows = scores.of_folds(split, ["val", "test"])
+        log_probs = log_probs_of_shards(
+            best(checkpoint.artifact("checkpoints")),
+            PhotoShards.open(data["photos"].artifact("photos")),
+            rows["photo_id"].to_pylist(),
+        )
+        said = pa.array(log_probs.argmax(axis=1), pa.int32())
+        rows = rows.set_column(rows.column_names.index("count"), "count", said)
+        table = scores.table_of(rows, log_probs)
+        write_table(run.artifact("scores.parquet"), table, format=scores.FORMAT)
+        calibration = begun(tmp_path / "evaluate", "evaluate", photos=data["photos"], scores=run)
+        fitted = Calibration(
+            temperature=1.5, coverage=0.9, threshold=0.9, fold="calib", n=9, max_count=MAX_COUNT
+        )
+        fitted.write(calibration.artifact("calibration.json"))
+        judged("mode", MAX_COUNT).write(calibration.artifact("scorecard.json"))
+        return {"checkpoint": checkpoint, "calibration": calibration}
+
+    return make
+
+
+INT8 = dataclasses.replace(SETTINGS, precision="int8", calibration_photos=12)
+
+
+def test_an_int8_bundle_answers_as_float32_does_and_says_how_it_was_judged(with_photos, tmp_path):
+    run = begun(tmp_path / "export", "export")
+
+    result = export(**with_photos("test-tiny"), settings=INT8, run=run)
+
+    folder = run.artifact("bundle")
+    predictor = Predictor.load(folder)
+    report = json.loads((folder / bundles.PARITY).read_text())
+    assert predictor.bundle.precision == result.precision == "int8"
+    assert predictor.self_test() < 1e-6
+    assert quantised_ops(folder / bundles.MODEL) > 0
+    assert report["max_gap"] == result.max_gap <= 1e-4
+    assert report["int8"]["int8"] == result.int8 and report["int8"]["float32"] == result.float32
+    assert report["int8"]["photos"] == 12 and report["int8"]["fitted_on"] == 12
+    assert result.float32["accuracy"] == 1.0 == result.int8["accuracy"]
+    assert 0 < report["int8"]["max_gap"] < 0.1
+    assert result.int8["size_mb"] == result.size_mb
+    assert "| size of the model, MB |" in (folder / bundles.CARD).read_text()
+    (warning,) = [line["message"] for line in run.lines() if line["level"] == "warning"]
+    assert "judged on 12 photos, where one is 8.33% of them" in warning
+
+
+def test_int8_that_answers_worse_is_refused_and_leaves_its_figures_but_no_bundle(
+    with_photos, tmp_path
+):
+    run = begun(tmp_path / "export", "export")
+    inputs = with_photos("test-towering")
+
+    with pytest.raises(
+        StocktakeError,
+        match=r"accuracy goes from 1\.0000 to 0\.\d+, .* export.max_accuracy_loss allows 0.01;",
+    ):
+        export(**inputs, settings=INT8, run=run)
+
+    assert [path.name for path in run.artifact("bundle").parent.iterdir()] == [bundles.PARITY]
+    told = json.loads(run.artifact(bundles.PARITY).read_text())["int8"]
+    assert told["float32"]["accuracy"] == 1.0 > told["int8"]["accuracy"]
+
+    lax = dataclasses.replace(INT8, max_accuracy_loss=1, max_ece_gain=1, max_coverage_loss=1)
+    export(**inputs, settings=lax, run=run)
+    assert [path.name for path in run.artifact("bundle").parent.iterdir()] == ["bundle"]
+
+
+def test_int8_without_the_photos_behind_the_checkpoint_is_refused_at_once(made, tmp_path):
+    run = begun(tmp_path / "export", "export")
+
+    with pytest.raises(RunError, match="was not made from a run of split"):
+        export(**made(), settings=INT8, run=run)
+    assert list(run.artifact("bundle").parent.iterdir()) == []
+
+
+def test_the_card_in_the_bundle_is_of_this_bundle(done):
+    folder = done[0].artifact("bundle")
+    text = (folder / bundles.CARD).read_text()
+
+    assert text.startswith(f"# Model card: bundle {bundles.read(folder).id}\n")
+    assert "painted/bucket" in text and "Measured on 100 photos" in text
+
+
 def test_painted_photos_are_fixed_by_their_seed_and_differ():
     photos = painted(4, seed=3)
 
@@ -256,6 +374,11 @@ def test_painted_photos_are_fixed_by_their_seed_and_differ():
         {"photos_for_parity": 0},
         {"accept_confidence": 1.1},
         {"seed": -1},
+        {"precision": "bfloat16"},
+        {"calibration_photos": 0},
+        {"max_accuracy_loss": -0.1},
+        {"max_ece_gain": 1.5},
+        {"max_coverage_loss": float("nan")},
     ],
 )
 def test_impossible_settings_are_refused(change):

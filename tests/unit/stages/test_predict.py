@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from stocktake.runs.folder import RunFolder
 from stocktake.schema import predictions
 from stocktake.stages.predict import PredictSettings, outside, predict
 from stocktake.store.tables import read_table
+from stocktake.testing import samples
 
 
 def begun(path: Path, stage: str) -> RunFolder:
@@ -155,3 +157,67 @@ def test_predicting_needs_no_torch(bundle, source, tmp_path):
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert out.stdout.strip() == "False"
+
+
+def bytes_of(run: RunFolder) -> bytes:
+    return run.artifact("predictions.parquet").read_bytes()
+
+
+class Stopped(Exception):
+    pass
+
+
+@pytest.mark.parametrize("at", [1, 250, 600])
+def test_a_call_cut_off_goes_on_and_ends_with_the_very_bytes(bundle, tmp_path, photo_of, at):
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for i in range(601):
+        (folder / f"{i:04d}.jpg").write_bytes(photo_of(i % 6))
+    (folder / "0300.jpg").write_bytes(b"no photo")
+    settings = PredictSettings(source=str(folder), batch_size=100)
+    calm, cut = begun(tmp_path / "calm", "predict"), begun(tmp_path / "cut", "predict")
+    whole = predict(bundle=bundle, settings=settings, run=calm)
+
+    def stop(done: int, total: int | None, what: str) -> None:
+        if done >= at:
+            raise Stopped
+
+    cut.listener = stop
+    with pytest.raises(Stopped):
+        predict(bundle=bundle, settings=settings, run=cut)
+    cut.listener = None
+    result = predict(bundle=bundle, settings=settings, run=cut)
+
+    kept = [line["answers_kept"] for line in cut.lines() if line["message"] == "going on"]
+    assert kept == {1: [], 250: [200], 600: [600]}[at]
+    assert bytes_of(cut) == bytes_of(calm)
+    assert replace(result, photos_per_s=0) == replace(whole, photos_per_s=0)
+    assert not list(cut.path.glob("artifacts/.*"))
+
+
+def test_a_source_that_changed_in_between_is_answered_anew(bundle, source, tmp_path, photo_of):
+    run = begun(tmp_path / "predict", "predict")
+    settings = PredictSettings(source=str(source), batch_size=5)
+    before = predict(bundle=bundle, settings=settings, run=run)
+    (source / "bin-images" / "00005.jpg").write_bytes(photo_of(0))
+    after = predict(bundle=bundle, settings=settings, run=run)
+
+    assert after.total == before.total - 5
+    assert not [line for line in run.lines() if line["message"] == "going on"]
+
+
+def test_photos_of_an_ingest_are_answered_as_those_it_was_made_from(bundle, tmp_path):
+    photos = samples.photos_run(tmp_path / "demo" / "ingest", photos=230)
+    folder = tmp_path / "loose" / "bin-images"
+    folder.mkdir(parents=True)
+    for number in range(230):
+        jpeg = samples.squares(number % 4, seed=number)
+        (folder / f"{number:05d}.jpg").write_bytes(jpeg)
+    tables = []
+    for name, place in {"shards": photos.path.parent, "files": folder.parent}.items():
+        run = begun(tmp_path / name, "predict")
+        predict(bundle=bundle, settings=PredictSettings(source=str(place)), run=run)
+        tables.append(rows_of(run))
+
+    assert len(tables[0]) == 230
+    assert tables[0] == tables[1]

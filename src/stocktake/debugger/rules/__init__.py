@@ -5,18 +5,39 @@
 
 A rule's name and the names and defaults of its parameters are SageMaker's. Where its client library
 and its manual differ, the client's are the defaults, and the manual's are in the profile "manual".
+The client sends a debug rule's name and no numbers, so for these the defaults are the manual's too,
+save where a docstring says why not. What SageMaker's rules compute was never published: a docstring
+says what ours do.
+
+Besides numbers of whole tensors (mean, std, abs_mean, min, max, p5, p95, nans, infs, zeros,
+positive), rules know these statistics:
+
+| statistic | |
+|---|---|
+| tensor | `values`: the whole tensor, flat; `shape` its shape |
+| units_positive | `values`: share of elements over 0, per unit (size of dimension 1) |
+| units_inside | `values`: share of an activation's inputs inside `SATURATION`, per unit |
+| channel_means | `values`: mean per channel (size of dimension 1); `shape` that of the batch |
+| update_abs_mean | mean absolute change of a weight since its row before; none at the first |
 """
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from stocktake.debugger.errors import RuleError
 from stocktake.debugger.records import Mode, View
 
 Judge = Callable[..., Iterator["Finding"]]
+
+PROFILES = ("client", "manual", "2019", "batches")
+"""Sets of defaults: as the client library sends, as the manual says, as it said in 2019; and ours
+for records that hold the loss of every batch, whose noise the others take for an illness."""
+
+SATURATION = {"Tanh": (-9.4999, 9.4999), "Sigmoid": (-23.0, 16.99999)}
+"""Inputs beyond these no longer move a float32 output; the defaults of SaturatedActivation."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,6 +52,8 @@ class Finding:
     """One line: what was found, and what the rule expected."""
     evidence: Mapping[str, float]
     """The numbers that made the rule fire."""
+    worker: int = 0
+    """Rank of the process that it was found in."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +63,7 @@ class Rule:
     name: str
     judge: Judge
     reads: tuple[str, ...]
-    """Collections that it looks at."""
+    """Collections that it looks at; none if it looks at times alone: asked also when idle."""
     statistics: tuple[str, ...]
     """Statistics of their tensors that it needs."""
     modes: tuple[Mode, ...]
@@ -61,32 +84,31 @@ class Rule:
         Raises:
             RuleError: for a profile that it does not have.
         """
+        if profile and profile not in PROFILES:
+            raise RuleError(f"there is no profile '{profile}'; they are {', '.join(PROFILES)}")
         signature = inspect.signature(self.judge).parameters.values()
         found = {p.name: p.default for p in signature if p.kind is p.KEYWORD_ONLY}
-        if profile and profile != "client":
-            if profile not in {name for one in RULES.values() for name in one.profiles}:
-                raise RuleError(f"there is no profile '{profile}'; profiles are client and manual")
-            found |= self.profiles.get(profile, {})
-        return found
+        return found | dict(self.profiles.get(profile, {}))
 
     def with_parameters(
         self, given: Mapping[str, Any], profile: str = ""
     ) -> Callable[[View], Iterator[Finding]]:
         """The rule with its parameters set.
 
-        Texts are read as what the default is: "0.5" for a float, "true" for a bool, as SageMaker
+        Texts are read as the parameter's type: "0.5" for a float, "true" for a bool, as SageMaker
         sends them.
 
         Raises:
             RuleError: for an unknown parameter, with near names, or a value of another type.
         """
         known = self.parameters(profile)
+        hints = get_type_hints(self.judge)
         for name, value in given.items():
             if name not in known:
                 near = get_close_matches(name, known, 1)
                 hint = f"did you mean '{near[0]}'?" if near else f"it has {', '.join(known)}"
                 raise RuleError(f"rule {self.name} has no parameter '{name}'; {hint}")
-            known[name] = _read(self.name, name, value, known[name])
+            known[name] = _read(f"rule {self.name}: {name}", value, hints.get(name))
 
         def judge(view: View) -> Iterator[Finding]:
             return self.judge(view, **known)
@@ -164,23 +186,20 @@ def _plain(name: str) -> str:
     return name.replace("-", "").replace("_", "").lower()
 
 
-def _read(rule_name: str, name: str, value: Any, default: Any) -> Any:
-    """A parameter's value, of the type of its default."""
-    if default is None or isinstance(default, str):
+def _read(what: str, value: Any, hint: Any) -> Any:
+    """A parameter's value as its type hint says; what is neither number nor bool stays as it is."""
+    kinds = get_args(hint) or (hint,)
+    wanted = next((kind for kind in (bool, int, float) if kind in kinds), None)
+    if wanted is None or (value is None and type(None) in kinds):
         return value
-    wanted = type(default)
     try:
         if wanted is bool:
-            if isinstance(value, bool):
-                return value
             return {"true": True, "false": False}[str(value).lower()]
-        if isinstance(value, bool):
+        if isinstance(value, bool) or (number := float(value)) != number:
             raise ValueError
-        made = wanted(value)
-        if wanted is int and float(value) != made:
+        made = wanted(number)
+        if made != number:
             raise ValueError
         return made
-    except (ValueError, TypeError, KeyError):
-        raise RuleError(
-            f"rule {rule_name}: {name} must be {wanted.__name__}, got {value!r}"
-        ) from None
+    except (ValueError, TypeError, KeyError, OverflowError):
+        raise RuleError(f"{what} must be {wanted.__name__}, got {value!r}") from None
