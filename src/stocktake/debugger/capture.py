@@ -99,6 +99,7 @@ class Recorder:
         if not isinstance(collections, Mapping):
             collections = {name: self._known(name) for name in collections}
         self._collections = dict(collections)
+        self._asked = frozenset(collections)
         for name, one in self._collections.items():
             if name not in KNOWN and not one.regex:
                 raise DebuggerError(f"collection '{name}' needs a regex; {near_names(name, KNOWN)}")
@@ -386,7 +387,8 @@ class Recorder:
         if is_compiling():
             return
         self._inside.discard(root)
-        if "predictions" in self._now.due and not self._has_loss:
+        is_asked = "predictions" in self._asked and not self._has_loss
+        if is_asked and "predictions" in self._now.due:
             for place, tensor in tensors_in(output):
                 self._see("predictions" + place, tensor, ("predictions",))
 
@@ -401,7 +403,8 @@ class Recorder:
                 number = tensor.detach().float().mean()
                 now.losses.setdefault(name + place, []).append(number)
         for collection, given in zip(("predictions", "labels"), args, strict=False):
-            if collection in now.due and isinstance(given, Tensor):
+            is_asked = collection in self._asked and collection in now.due
+            if is_asked and isinstance(given, Tensor):
                 called = collection if name == "loss" else f"{name}.{collection}"
                 self._see(self._call(called), given, (collection,))
 

@@ -150,9 +150,7 @@ class Counting(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         name = str(func)
-        self.waits += "_local_scalar_dense" in name or "nonzero.default" in name.replace(
-            "count_", ""
-        )
+        self.waits += "_local_scalar_dense" in name or name.startswith("aten.nonzero")
         self.transfers += "_to_copy" in name and "device" in (kwargs or {})
         return func(*args, **(kwargs or {}))
 
