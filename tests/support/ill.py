@@ -26,7 +26,7 @@ class Training:
     held: Data
     net: nn.Module
     optimizer: Callable[[Any], torch.optim.Optimizer]
-    steps: int = 60
+    steps: int
     batch: int = 0
     """Images a step; 0 for all."""
     eval_every: int = 5
@@ -125,16 +125,22 @@ def sgd(rate: float) -> Callable[[nn.Module], torch.optim.Optimizer]:
     return lambda net: torch.optim.SGD(net.parameters(), lr=rate)
 
 
-def healthy(seed: int) -> Training:
-    """All of 1024 images at each step: a smooth loss that falls all the way."""
+def begun(seed: int, *, size: int = 256, steps: int = 25) -> Training:
+    """Nothing is wrong with it; illnesses begin with one that is small and short."""
     return Training(
-        data=images(1024, seed),
+        data=images(size, seed),
         held=images(256, seed + 1000),
         net=network(seed),
         optimizer=adam(1e-3),
+        steps=steps,
         tokens=torch.randint(1, 99, (32, 20), generator=torch.Generator().manual_seed(seed)),
         generator=torch.Generator().manual_seed(seed),
     )
+
+
+def healthy(seed: int) -> Training:
+    """All of 1024 images at each step: a smooth loss that falls all the way."""
+    return begun(seed, size=1024, steps=60)
 
 
 def noisy(seed: int) -> Training:
@@ -144,20 +150,20 @@ def noisy(seed: int) -> Training:
         images(4096, seed, noise=2.0),
         images(256, seed + 1000, noise=2.0),
     )
-    training.batch, training.steps, training.eval_every = 32, 200, 50
+    training.batch, training.eval_every = 32, 50
     training.optimizer = adam(1e-3)
     return training
 
 
 def deep_sigmoids(seed: int) -> Training:
-    training = healthy(seed)
+    training = begun(seed)
     training.net, training.steps = network(seed, depth=50, activation=nn.Sigmoid), 5
     return training
 
 
 def explosion(seed: int) -> Training:
     """Squares of squares, at a rate that is far too high."""
-    training = healthy(seed)
+    training = begun(seed)
     training.net = nn.Sequential(nn.Flatten(), nn.Linear(192, 32), Square(), nn.Linear(32, CLASSES))
     training.optimizer = sgd(100.0)
     return training
@@ -169,14 +175,14 @@ class Square(nn.Module):
 
 
 def diverging(seed: int) -> Training:
-    training = healthy(seed)
+    training = begun(seed)
     training.optimizer = sgd(20.0)
     return training
 
 
 def memorised(seed: int) -> Training:
     """Twelve images whose labels mean nothing, learned by heart."""
-    training = healthy(seed)
+    training = begun(seed)
     rng = torch.Generator().manual_seed(seed)
     data = images(12, seed)[0]
     training.data = data, torch.randint(CLASSES, (12,), generator=rng)
@@ -186,7 +192,7 @@ def memorised(seed: int) -> Training:
 
 def bad_begin(seed: int) -> Training:
     """Normal weights of deviation 1, whatever the width."""
-    training = healthy(seed)
+    training = begun(seed)
     for module in training.net.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             nn.init.normal_(module.weight)
@@ -194,48 +200,48 @@ def bad_begin(seed: int) -> Training:
 
 
 def dead_layer(seed: int) -> Training:
-    training = healthy(seed)
+    training = begun(seed)
     nn.init.constant_(training.net[3].bias, -30.0)
     return training
 
 
 def saturated(seed: int) -> Training:
-    training = healthy(seed)
+    training = begun(seed)
     with torch.no_grad():
         training.net[5].weight.mul_(1000)
     return training
 
 
 def zero_weights(seed: int) -> Training:
-    training = healthy(seed)
+    training = begun(seed)
     for weight in training.net.parameters():
         nn.init.zeros_(weight)
     return training
 
 
 def wide_weights(seed: int) -> Training:
-    training = healthy(seed)
+    training = begun(seed)
     nn.init.normal_(training.net[5].weight, std=3.0)
     return training
 
 
 def frozen(seed: int) -> Training:
     """A layer that the optimizer was not given."""
-    training = healthy(seed)
+    training = begun(seed)
     for weight in training.net[3].parameters():
         weight.requires_grad = False
     return training
 
 
 def leaping(seed: int) -> Training:
-    training = healthy(seed)
+    training = begun(seed)
     training.optimizer = adam(10.0)
     return training
 
 
 def imbalanced(seed: int) -> Training:
     """One class in forty of what the others have."""
-    training = healthy(seed)
+    training = begun(seed)
     data, labels = images(4096, seed)
     keep = (labels != 0) | (torch.arange(len(labels)) % 40 == 0)
     training.data, training.batch = (data[keep], labels[keep]), 64
@@ -244,7 +250,7 @@ def imbalanced(seed: int) -> Training:
 
 def alike(seed: int) -> Training:
     """Two classes that look the same."""
-    training = healthy(seed)
+    training = begun(seed)
     rng = torch.Generator().manual_seed(seed)
     for data, labels in (training.data, training.held):
         two = labels >= 2
@@ -255,20 +261,20 @@ def alike(seed: int) -> Training:
 
 def raw_images(seed: int) -> Training:
     """Images as they come, from 0 to 1."""
-    training = healthy(seed)
+    training = begun(seed)
     training.data = (training.data[0] / 10 + 0.5).clamp(0, 1), training.data[1]
     return training
 
 
 def padded(seed: int) -> Training:
-    training = healthy(seed)
+    training = begun(seed)
     assert training.tokens is not None
     training.tokens[:, 8:] = 0
     return training
 
 
 def stalled(seed: int) -> Training:
-    training = healthy(seed)
+    training = begun(seed)
     training.pause_after = 12
     return training
 

@@ -32,16 +32,7 @@ class Fired:
 
     def as_json(self) -> dict[str, Any]:
         """For commands and webhooks."""
-        return {
-            "rule": self.rule,
-            "advice": self.advice,
-            "step": self.finding.step,
-            "mode": self.finding.mode,
-            "worker": self.finding.worker,
-            "tensor": self.finding.tensor,
-            "message": self.finding.message,
-            "evidence": dict(self.finding.evidence),
-        }
+        return {"rule": self.rule, "advice": self.advice, **self.finding.as_json()}
 
 
 Action = Callable[[Fired], None]

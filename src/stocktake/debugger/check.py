@@ -85,8 +85,8 @@ class Verdict:
             "rule": self.rule,
             "advice": self.advice,
             "findings": self.findings,
-            "first": _finding_json(self.first),
-            "last": _finding_json(self.last),
+            "first": self.first and self.first.as_json(),
+            "last": self.last and self.last.as_json(),
             "tensors": dict(self.tensors),
             "steps": self.steps,
             "looked_at": self.looked_at,
@@ -96,7 +96,10 @@ class Verdict:
 
 
 class Check:
-    """Some rules on one record, which may still grow; each step is judged once."""
+    """Some rules on one record, which may still grow.
+
+    Each step is judged once, also where a resumed training tells it anew.
+    """
 
     def __init__(
         self,
@@ -327,16 +330,3 @@ def _line(name: str, view: View, err: Exception) -> str:
         f"rule {name} failed at {view.mode} step {view.step}: {said} "
         f"({Path(where.filename).name}, line {where.lineno})"
     )
-
-
-def _finding_json(found: Finding | None) -> dict[str, Any] | None:
-    if found is None:
-        return None
-    return {
-        "step": found.step,
-        "mode": found.mode,
-        "worker": found.worker,
-        "tensor": found.tensor,
-        "message": found.message,
-        "evidence": dict(found.evidence),
-    }

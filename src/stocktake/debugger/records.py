@@ -27,7 +27,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from math import inf
-from typing import Literal, overload
+from typing import Literal, NamedTuple, overload
 
 Mode = Literal["train", "eval", "predict"]
 MODES: tuple[Mode, ...] = ("train", "eval", "predict")
@@ -139,9 +139,8 @@ class Rows(Sequence[Row]):
         return self._series.lowest(end)
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
-    """Names a series."""
+class Key(NamedTuple):
+    """Names a series; a tuple, since rules look up thousands at each step."""
 
     name: str
     statistic: str
@@ -226,7 +225,8 @@ class Record:
         self, name: str, statistic: str = "value", *, mode: Mode = "train", worker: int = 0
     ) -> Series:
         """One statistic of one tensor; empty if there is none."""
-        return self._series.get(Key(name, statistic, mode, worker), Series())
+        found = self._series.get(Key(name, statistic, mode, worker))
+        return Series() if found is None else found
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,8 +273,13 @@ class View:
 
     def row(self, name: str, statistic: str = "value") -> Row | None:
         """The row of exactly this step; None if there is none."""
-        rows = self.rows(name, statistic)
-        return rows[-1] if rows and rows[-1].step == self.step else None
+        series = self.record.series(name, statistic, mode=self.mode, worker=self.worker)
+        if not series.rows:
+            return None
+        self.looked_at.add(name)
+        place = bisect_left(series.steps, self.step)
+        is_there = place < len(series.steps) and series.steps[place] == self.step
+        return series.rows[place] if is_there else None
 
     def value(self, name: str, statistic: str = "value") -> float | None:
         """The number of exactly this step; None if there is none."""

@@ -199,6 +199,13 @@ def test_a_verdict_is_json_with_the_keys_of_sagemaker():
     assert told["first"]["evidence"] == {"abs_mean": 1e-9}
 
 
+def test_numbers_that_json_lacks_are_texts():
+    (verdict,) = check(Record(scalars("loss", [1.0] * 10 + [float("nan")])), ["LossNotDecreasing"])
+    told = json.dumps(verdict.as_json(), allow_nan=False)
+
+    assert json.loads(told)["first"]["evidence"]["loss"] == "nan"
+
+
 def test_many_tensors_are_counted_and_some_named():
     rows = [row for n in range(30) for row in gradient(0.0, name=f"gradient/{n}")]
     (verdict,) = check(Record(rows), ["VanishingGradient"])

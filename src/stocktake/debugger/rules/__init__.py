@@ -22,6 +22,7 @@ positive), rules know these statistics:
 """
 
 import inspect
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -54,6 +55,21 @@ class Finding:
     """The numbers that made the rule fire."""
     worker: int = 0
     """Rank of the process that it was found in."""
+
+    def as_json(self) -> dict[str, Any]:
+        """What is written about it; numbers that JSON does not have are texts, as "nan"."""
+        evidence = {
+            name: float(value) if math.isfinite(value) else str(float(value))
+            for name, value in self.evidence.items()
+        }
+        return {
+            "step": self.step,
+            "mode": self.mode,
+            "worker": self.worker,
+            "tensor": self.tensor,
+            "message": self.message,
+            "evidence": evidence,
+        }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -19,7 +19,8 @@ COULD_EXPLODE = ("losses", "gradients", "weights", "biases", "activations")
 def vanishing_gradient(view: View, *, threshold: float = 1e-7) -> Iterator[Finding]:
     """A gradient is too small to change its weights.
 
-    Fires for each gradient whose mean absolute value is below `threshold`.
+    Fires for each gradient whose mean absolute value is below `threshold`. A bias right before a
+    batch norm fires too: the norm takes it off again, so it has no gradient and can be left out.
     """
     for name in view.names("gradients"):
         mean = view.value(name, "abs_mean")

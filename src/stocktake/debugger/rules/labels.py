@@ -5,11 +5,14 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from stocktake.debugger.errors import RuleError
 from stocktake.debugger.records import View
 from stocktake.debugger.rules import Finding, rule
 from stocktake.debugger.rules.looking import Words, array, found, number, pattern
 
 Classes = NDArray[np.int64]
+MOST_CLASSES = 4096
+"""A table of more classes by classes would take more memory than the training."""
 CONFUSED = 1000
 """How many of the newest labels Confusion looks at: 100 for each of ten classes."""
 
@@ -38,7 +41,8 @@ def class_imbalance(
     class among them has over `threshold_imbalance` times as many as the smallest; or if more than
     `threshold_misprediction` of a class were predicted as another. Predictions with a dimension
     more than their labels are scores, and the class is the largest, with or without `argmax`.
-    What begins to learn mispredicts most: steps before `start_step`, ours, are passed over.
+    One score between 0 and 1 is rounded. What begins to learn mispredicts most: steps before
+    `start_step`, ours, are passed over.
     """
     labels = view.names("labels", regex=pattern(labels_regex))
     predictions = view.names("predictions", regex=pattern(predictions_regex))
@@ -107,6 +111,8 @@ def confusion(
     if said is None or not len(true):
         return
     size = category_no or int(max(true.max(), said.max())) + 1
+    if size > MOST_CLASSES:
+        raise RuleError(f"Confusion can compare {MOST_CLASSES} classes, not {size}")
     inside = (true >= 0) & (true < size) & (said >= 0) & (said < size)
     matrix = np.zeros((size, size))
     np.add.at(matrix, (true[inside], said[inside]), 1)  # rows: true, columns: predicted
@@ -160,7 +166,7 @@ def _newest(
             if argmax or (told.ndim > 1 and told.size > here.size):
                 told = told.argmax(axis=1)
             if told.size == here.size:
-                said.append(told.ravel().astype(np.int64))
+                said.append(np.rint(told).ravel().astype(np.int64))
         true.append(here)
     together = np.concatenate(true) if true else np.zeros(0, np.int64)
     return together, np.concatenate(said) if len(said) == len(true) and said else None

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 from recorded import asked, told, whole
 
+from stocktake.debugger.errors import RuleError
+
 
 def labelled(true: object, said: object, step: int = 3, names: tuple = ("labels", "predictions")):
     return whole(names[0], {step: true}, collection="labels") + whole(
@@ -95,6 +97,17 @@ def test_confusion_reads_the_tensors_it_is_told():
 
     assert asked(rows, "Confusion", labels="truth", predictions="guess") == [3]
     assert asked(rows, "Confusion", start_step=4) == []
+
+
+def test_one_score_a_label_is_rounded():
+    labels = np.array([0, 1] * 300)
+
+    assert asked(labelled(labels, labels * 0.9), "Confusion") == []
+
+
+def test_thousands_of_classes_are_no_table():
+    with pytest.raises(RuleError, match="can compare 4096 classes, not 50001"):
+        asked(labelled([50_000], [1]), "Confusion")
 
 
 def test_labels_without_predictions_are_not_confused():
