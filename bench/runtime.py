@@ -144,6 +144,8 @@ def main() -> None:
                         file = by_precision["int8" if side[1] == "int8" else "float32"]
                         python = pythons[side[0]]
                         found = timed(python, side, file, threads, given.side_px)
+                        told = ", ".join(f"batch {b} {ms:.1f} ms" for b, ms in found.items())
+                        print(backbone, threads, *side, told, file=sys.stderr, flush=True)
                         for batch, ms in found.items():
                             times[backbone, threads, batch, side].append(ms)
     print(f"{given.side_px} px, {given.rounds} rounds; ms a photo, and how many times as fast as")

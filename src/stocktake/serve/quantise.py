@@ -12,6 +12,8 @@ of the 8 bits: processors with AVX2 but without VNNI add two products in 16 bits
 would overflow in silence, so that a model judged on one machine answered otherwise on another.
 """
 
+import contextlib
+import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -43,8 +45,9 @@ def quantise(model: Path, to: Path, batches: Iterable[NDArray[np.float32]]) -> N
     with TemporaryDirectory(dir=to.parent, prefix=f".{to.name}.") as folder:
         ready, rough = Path(folder) / "ready.onnx", Path(folder) / "int8.onnx"
         try:
-            _make_ready(model, ready)
-            _quantise(ready, rough, batches)
+            with _quiet():
+                _make_ready(model, ready)
+                _quantise(ready, rough, batches)
         except StocktakeError:  # of those who make the batches
             raise
         except Exception as err:  # the engine's own errors share no other base
@@ -54,6 +57,19 @@ def quantise(model: Path, to: Path, batches: Iterable[NDArray[np.float32]]) -> N
                 " another backbone"
             ) from err
         rough.replace(to)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The quantiser warns through the root logger of layers it takes as a whole; keep errors."""
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    root.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        root.handlers[:] = handlers  # its first warning adds one
 
 
 def quantised_ops(model: Path) -> int:

@@ -1,3 +1,4 @@
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from stocktake.serve.quantise import last_nodes, quantise, quantised_ops
 SIDE_PX, CHANNELS, COUNTS = 16, 12, 4
 
 
-def model(path: Path, *, layers: bool = True) -> Path:
+def model(path: Path, *, layers: bool = True, has_norm: bool = False) -> Path:
     """A depthwise convolution whose filters differ a hundredfold, a layer, log-probabilities."""
     rng = np.random.default_rng(0)
     sizes = np.geomspace(0.01, 1, CHANNELS)[:, None, None, None]
@@ -32,6 +33,10 @@ def model(path: Path, *, layers: bool = True) -> Path:
         helper.make_node("Gemm", ["features", "last"], ["logits"], "head"),
         helper.make_node("LogSoftmax", ["logits"], ["log_probs"], "end", axis=1),
     ]
+    if has_norm:
+        constants["norm"] = np.ones(CHANNELS)
+        body[-2].input[0] = "even"
+        body.insert(-2, helper.make_node("LayerNormalization", ["features", "norm"], ["even"]))
     if not layers:
         body = [
             helper.make_node("GlobalAveragePool", ["photos"], ["pooled"]),
@@ -123,3 +128,22 @@ def test_a_photo_that_cannot_be_had_is_told_as_it_is(tmp_path):
 
     with pytest.raises(DataError, match="no photo '7'"):
         quantise(model(tmp_path / "model.onnx"), tmp_path / "int8.onnx", broken())
+
+
+def test_nothing_is_said_of_layers_that_have_no_channels(tmp_path, caplog):
+    made = model(tmp_path / "model.onnx", has_norm=True)
+    quantise(made, tmp_path / "int8.onnx", [photos(8, seed=1)])
+
+    assert caplog.records == []
+    gap = np.abs(
+        answers(tmp_path / "int8.onnx", photos(3, seed=4)) - answers(made, photos(3, seed=4))
+    )
+    assert 0 < gap.max() < 0.1
+
+
+def test_the_callers_logging_stays_as_it_is(tmp_path):
+    root = logging.getLogger()
+    before = root.level, list(root.handlers)
+    quantise(model(tmp_path / "model.onnx"), tmp_path / "int8.onnx", [photos(8, seed=1)])
+
+    assert (root.level, root.handlers) == before
