@@ -1,8 +1,8 @@
 """Bombs: files of few bytes that would take minutes or gigabytes to decode, refused beforehand.
 
-Every check looks at bytes only and costs about a microsecond on a photo of usual size. Marks are counted
-wherever they stand, never by walking from one to the next: whoever builds a bomb can lead a walker
-astray, but cannot hide a mark that the decoder is to find.
+Every check looks at bytes only and costs about a microsecond on a photo of usual size. Marks are
+counted wherever they stand, never by walking from one to the next: whoever builds a bomb can lead
+a walker astray, but cannot hide a mark that the decoder is to find.
 """
 
 from stocktake.errors import DataError
