@@ -40,20 +40,20 @@ from torch import Tensor, nn
 from torch.compiler import is_compiling
 from torch.optim import Optimizer
 
-from stocktake.debugger import reductions
+from stocktake.debugger import reductions, selection
 from stocktake.debugger.errors import DebuggerError
-from stocktake.debugger.hooks import ACTIVATIONS, Hook, kind_of, state_of, tensors_in, unwrapped
+from stocktake.debugger.hooks import (
+    ACTIVATIONS,
+    Hook,
+    kind_of,
+    own_rank,
+    state_of,
+    tensors_in,
+    unwrapped,
+)
 from stocktake.debugger.records import MODES, Mode
 from stocktake.debugger.reductions import Seen
-from stocktake.debugger.selection import (
-    KNOWN,
-    USUAL,
-    Collection,
-    When,
-    check_every,
-    is_due,
-    near_names,
-)
+from stocktake.debugger.selection import KNOWN, USUAL, Collection, When, near_names
 from stocktake.debugger.writer import Writer, one_line
 
 log = logging.getLogger("stocktake.debugger")
@@ -97,7 +97,7 @@ class Recorder:
             DebuggerError: for an unknown collection, statistic or mode, or an interval below 1.
         """
         if not isinstance(collections, Mapping):
-            collections = {name: self._known(name) for name in collections}
+            collections = {name: selection.known(name) for name in collections}
         self._collections = dict(collections)
         self._asked = frozenset(collections)
         for name, one in self._collections.items():
@@ -105,7 +105,7 @@ class Recorder:
                 raise DebuggerError(f"collection '{name}' needs a regex; {near_names(name, KNOWN)}")
         self._every: dict[str, When] = {"train": 100, "eval": 1, "predict": 1, **(every or {})}
         for given in (self._every, *(one.every for one in self._collections.values())):
-            check_every(given)
+            selection.check_every(given)
         self.folder, self._worker, self._flush_s = Path(folder), worker, flush_s
         self._writer: Writer | None = None
         self._handles: list[Any] = []
@@ -257,8 +257,6 @@ class Recorder:
     ) -> None:
         self.close(err)
 
-    # ------------------------------------------------------------------ steps
-
     def _step_of(self, mode: Mode, number: int) -> _Step:
         return _Step(number, self._due(mode, number))
 
@@ -266,7 +264,7 @@ class Recorder:
         return frozenset(
             name
             for name, one in self._collections.items()
-            if is_due(one.every.get(mode, self._every[mode]), number)
+            if selection.is_due(one.every.get(mode, self._every[mode]), number)
         )
 
     def _enter(self, mode: Mode) -> None:
@@ -278,14 +276,14 @@ class Recorder:
         """Send what was seen of this step, and begin the next one."""
         now, mode = self._now, self._mode
         self._modes[mode] = self._now = self._step_of(mode, now.number + 1)
-        for name, found in now.losses.items():
-            for one in reductions.averages(found):
-                now.seen.append(Seen(name, "losses", "", "value", (), *one))
-        if not now.seen:
+        if not now.seen and not now.losses:
             return
         writer = self._open()
         try:
             with torch.no_grad():
+                for name, found in now.losses.items():
+                    for one in reductions.averages(found):
+                        now.seen.append(Seen(name, "losses", "", "value", (), *one))
                 fetched = reductions.Fetched(now.seen)
         except RuntimeError as err:
             self._fail(err, len(now.seen))
@@ -303,27 +301,16 @@ class Recorder:
 
     def _open(self) -> Writer:
         if self._writer is None:
-            rank = self._worker
-            if rank is None:
-                is_one_of = torch.distributed.is_available() and torch.distributed.is_initialized()
-                rank = torch.distributed.get_rank() if is_one_of else 0
+            rank = own_rank() if self._worker is None else self._worker
             self._writer = Writer(
                 self.folder, worker=rank, flush_s=self._flush_s, at_exit=self.close
             )
         return self._writer
 
-    # ------------------------------------------------------------------ names
-
-    @staticmethod
-    def _known(name: str) -> Collection:
-        if name not in KNOWN:
-            raise DebuggerError(f"there is no collection '{name}'; {near_names(name, KNOWN)}")
-        return KNOWN[name]
-
     def _want(self, collection: str) -> None:
         """Told by hand, a collection is wanted, also if it was not among those asked for."""
         if collection not in self._collections:
-            self._collections[collection] = self._known(collection)
+            self._collections[collection] = selection.known(collection)
             for mode, one in self._modes.items():
                 one.due = self._due(mode, one.number)
 
@@ -366,8 +353,6 @@ class Recorder:
             if f"{name}:out" in self._places:
                 hook = Hook(self._passed, root, f"{name}:out", kind)
                 self._handles.append(module.register_forward_hook(hook))
-
-    # ------------------------------------------------------------------ hooks
 
     def _begins(self, root: str, module: nn.Module, args: Any, kwargs: Any) -> None:
         if is_compiling():
@@ -426,8 +411,6 @@ class Recorder:
         if optimizer is self._optimizers[-1]:
             self._now.is_over = True
 
-    # ------------------------------------------------------------------ seeing
-
     def _passed(
         self, root: str, name: str, kind: str, module: nn.Module, args: Any, *output: Any
     ) -> None:
@@ -463,7 +446,10 @@ class Recorder:
                 gradient = f"gradient/{name}"
                 self._see(gradient, parameter.grad, self._places.get(gradient, ()))
             if any(self._wants_update(place) for place in places):
-                self._before[name] = parameter.detach().clone()
+                try:
+                    self._before[name] = parameter.detach().clone()
+                except RuntimeError as err:  # no memory for a copy
+                    self._fail(err, 1)
 
     def _wants_update(self, place: str) -> bool:
         return place in self._now.due and "update_ratio" in self._collections[place].statistics

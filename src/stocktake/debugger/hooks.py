@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.optim import Optimizer
 
 ACTIVATIONS = (
@@ -66,6 +66,12 @@ def unwrapped(model: nn.Module) -> tuple[nn.Module, bool]:
         else:
             is_compiled = is_compiled or getattr(model, "_compiled_call_impl", None) is not None
             return model, is_compiled
+
+
+def own_rank() -> int:
+    """Rank of this process among those that train together; 0 if it is alone."""
+    is_one_of_many = distributed.is_available() and distributed.is_initialized()
+    return distributed.get_rank() if is_one_of_many else 0
 
 
 def tensors_in(found: Any, place: str = "") -> Iterator[tuple[str, Tensor]]:

@@ -4,22 +4,24 @@ A record is a folder of Parquet files, each written whole:
 
     debug-output/part-000001-w0.parquet     one row per tensor, step and statistic
     debug-output/end.json                   how the training ended; missing while it goes on
+    debug-output/end-w1.json                the same of rank 1
 
 | column | |
 |---|---|
 | step | int64, counted from 0 within its mode |
 | mode | "train", "eval" or "predict" |
 | worker | int32, rank of the process |
-| name | what the tensor is called: "fc1.weight", "loss", "block.1:out" |
+| name | what the tensor is called: "fc1.weight", "gradient/fc1.weight", "loss", "block.1:out" |
 | collection | "losses", "gradients", "weights", "biases", "inputs", "activations", ... |
 | kind | type of the module that an activation belongs to, as "ReLU"; empty for others |
-| statistic | "value" for a scalar, "mean", "std", "abs_mean", "min", "max", "nans", "zeros", ... |
+| statistic | "value" for a scalar or a whole tensor, "mean", "std", ...: see `reductions` |
 | value | double |
 | values | list of double: a histogram's counts, quantiles, or a whole tensor, flat; else empty |
-| shape | list of int32: of the tensor, as `statistic` saw it |
+| shape | list of int32: of the tensor |
 | time | double, seconds since 1970 |
 
-`zeros`, `nans`, `infs` and `positive` are shares of the elements, 0 to 1.
+`zeros`, `nans`, `infs` and `positive` are shares of the elements, 0 to 1. A series is named without
+its collection, so a name belongs to one tensor only: a gradient is not called as its weight is.
 """
 
 from bisect import bisect_left, bisect_right, insort

@@ -79,6 +79,17 @@ USUAL = tuple(name for name in KNOWN if name not in ("optimizer", "predictions",
 """Those that a recorder saves if it is told nothing."""
 
 
+def known(name: str) -> Collection:
+    """The collection of that name.
+
+    Raises:
+        DebuggerError: if there is none, with near names.
+    """
+    if name not in KNOWN:
+        raise DebuggerError(f"there is no collection '{name}'; {near_names(name, KNOWN)}")
+    return KNOWN[name]
+
+
 def is_due(every: When, step: int) -> bool:
     return step % every == 0 if isinstance(every, int) else step in every
 
