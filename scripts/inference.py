@@ -39,7 +39,8 @@ def predict_fn(data: wire.Request, model: Predictor) -> dict[str, Any]:
     for photo in data.photos:
         predictions += [photo] if isinstance(photo, DataError) else model.predict([photo])
     ms = 1000 * (time.perf_counter() - started)
-    return wire.answers(predictions, is_many=data.is_many, ms=ms)
+    timed = [wire.Timed(answer=one) for one in predictions]
+    return wire.answers(timed, is_many=data.is_many, ms=ms)
 
 
 def output_fn(prediction: dict[str, Any], accept: str = wire.JSON_TYPE) -> tuple[str, str]:

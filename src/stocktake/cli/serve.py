@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stocktake.cli import options
+from stocktake.cli import container, options
 from stocktake.runs import settings as reader
 
 if TYPE_CHECKING:
@@ -15,18 +15,22 @@ if TYPE_CHECKING:
 
 
 @click.command("serve")
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", type=click.Path(path_type=Path), required=False)
 @options.set_option
 @click.option("--fd", type=int, hidden=True, help="Listening socket, from a supervisor.")
-def command(bundle: Path, sets: tuple[str, ...], fd: int | None) -> None:
+def command(bundle: Path | None, sets: tuple[str, ...], fd: int | None) -> None:
     """Answer counts over HTTP from a BUNDLE, until stopped.
 
     BUNDLE is a bundle's folder, or a run that has one (runs/demo). Settings as in [serve]:
-    --set serve.port=8080.
+    --set serve.port=8080. In a container that has a model in /opt/ml/model, BUNDLE may be left out.
     """
     from stocktake.stages.serve import ServeSettings, serve_forever
 
-    settings = reader.build(ServeSettings, serve_table(sets), where="serve")
+    table = serve_table(sets)
+    if bundle is None:
+        bundle = container.model_folder(os.environ)
+        table = container.serve_table(os.environ) | table
+    settings = reader.build(ServeSettings, table, where="serve")
     if fd is not None:
         from stocktake.serve.supervisor import end_with_supervisor
 
