@@ -173,7 +173,11 @@ def photos_in(folder: Path, number: int) -> list[bytes]:
 
 
 def load(server: Running, script: Path, *, connections: int, seconds: int) -> dict[str, float]:
-    """What wrk tells of one load."""
+    """What wrk tells of one load, on a server that has nothing left to do.
+
+    wrk leaves as many requests behind as it had connections; the next load is not to wait for them.
+    """
+    servers.wait_until_idle(server.process.pid)
     command = [
         *("wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "60s"),
         *("-s", str(script), server.url),

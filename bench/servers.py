@@ -252,6 +252,25 @@ def memory_mb(session: int) -> float:
     return total_kb / 1000
 
 
+def wait_until_idle(session: int, most_s: float = 60.0) -> None:
+    """Until its processes compute next to nothing for half a second."""
+    until = time.monotonic() + most_s
+    quiet = 0
+    while quiet < 2 and time.monotonic() < until:
+        before = _cpu_s(session)
+        time.sleep(0.25)
+        quiet = quiet + 1 if _cpu_s(session) - before < 0.03 else 0
+
+
+def _cpu_s(session: int) -> float:
+    ticks = 0
+    for member in members(session):
+        with contextlib.suppress(OSError):
+            words = Path(f"/proc/{member}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(words[11]) + int(words[12])  # utime, stime: see proc(5)
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def free_ports(number: int) -> list[int]:
     """Ports that nobody listens on now."""
     with contextlib.ExitStack() as stack:
