@@ -128,22 +128,25 @@ class Gather:
             started = time.perf_counter()
             # A client that hung up cancelled its future: its photo is not worth the arithmetic.
             live = [one for one in taken if one.done.set_running_or_notify_cancel()]
+            answers: Sequence[Answer] = ()
+            fault: Exception | None = None
             try:
                 if live:
                     self._on_batch(len(live))
                     answers = self._predict([one.photo for one in live])
-                    for one, answer in zip(live, answers, strict=True):
-                        waited = 1000 * (started - one.since)
-                        found = Batched(answer=answer, queue_ms=waited, batch=len(live))
-                        one.done.set_result(found)
             except Exception as err:  # ours; each request reports it under an id of its own
                 log.exception("a batch of %d photos failed", len(live))
-                for one in live:
-                    if not one.done.done():
-                        one.done.set_exception(err)
-            finally:
-                with self._changed:
-                    self._inside -= len(taken)
+                fault = err
+            # Room first: whoever gets an answer may ask again at once.
+            with self._changed:
+                self._inside -= len(taken)
+            for place, one in enumerate(live):
+                if fault is not None:
+                    one.done.set_exception(fault)
+                    continue
+                waited = 1000 * (started - one.since)
+                found = Batched(answer=answers[place], queue_ms=waited, batch=len(live))
+                one.done.set_result(found)
 
     def _take(self) -> list[_Waiting]:
         """The next batch; none when closed and empty."""
