@@ -134,6 +134,8 @@ class Gather:
                 if live:
                     self._on_batch(len(live))
                     answers = self._predict([one.photo for one in live])
+                    if len(answers) != len(live):
+                        raise ValueError(f"{len(live)} photos got {len(answers)} answers")
             except Exception as err:  # ours; each request reports it under an id of its own
                 log.exception("a batch of %d photos failed", len(live))
                 fault = err
