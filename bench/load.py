@@ -142,8 +142,8 @@ def main() -> None:
         print(f"| {name} | {number} |")
     early = memory[min(len(memory) - 1, len(memory) // 10)]
     print(
-        f"\n{sum(total.values())} requests in {given.minutes:g} minutes; memory {early:.0f} MB after"
-        f" a tenth of it, {memory[-1]:.0f} MB at the end, {max(memory):.0f} MB at most;"
+        f"\n{sum(total.values())} requests in {given.minutes:g} minutes; memory {early:.0f} MB"
+        f" after a tenth of it, {memory[-1]:.0f} MB at the end, {max(memory):.0f} MB at most;"
         f" {compared} answers compared, largest gap {gap:.2g} (allowed {TOLERANCE:g})"
     )
     failures = [name for name in total if name.split()[-1][0] == "5" and not name.endswith("503")]
