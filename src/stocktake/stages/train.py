@@ -10,7 +10,7 @@ from stocktake.errors import SettingsError
 from stocktake.parts import Part
 from stocktake.runs.folder import RunFolder
 
-PACE = ("workers", "save_every_s", "features")
+PACE = ("workers", "save_every_s", "features", "rules", "record_every", "profile")
 
 LEAST = {
     "epochs": 1,
@@ -28,6 +28,7 @@ LEAST = {
     "patience": 0,
     "seed": 0,
     "save_every_s": 0,
+    "record_every": 0,
     "threads": 0,
     "workers": 0,
     "cache_gb": 0,
@@ -38,8 +39,17 @@ WORDS = {
     "better_by": ("val_loss", "val_accuracy", "epoch"),
     "device": ("auto", "cpu", "cuda"),
     "precision": ("auto", "float32", "bfloat16"),
+    "on_issue": ("note", "stop"),
 }
 """What each word may be."""
+REPORTS_RULES = (
+    "VanishingGradient",
+    "Overfit",
+    "Overtraining",
+    "PoorWeightInitialization",
+    "LossNotDecreasing",
+)
+"""The debugger rules of the 2024 report; its two profiler rules come with `profile`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,6 +124,15 @@ class TrainSettings:
     """Whether torch.compile makes the training step; a minute or more at the start."""
     save_every_s: float = 300.0
     """Seconds between checkpoints within an epoch; 0 keeps only the ends of epochs."""
+    rules: list[str] = field(default_factory=lambda: list(REPORTS_RULES))
+    """Rules of the debugger that judge the training while it runs; `stocktake debug` asks others
+    afterwards."""
+    record_every: int = 50
+    """Steps between two records of gradients, weights and activations; 0 records nothing."""
+    profile: bool = True
+    """Whether machine and phases of the loop are measured, and the profiler's page written."""
+    on_issue: str = "note"
+    """What a rule that fires does: "note" it, or "stop" after the epoch and keep the best one."""
     threads: int = 0
     """Threads for the arithmetic; 0 takes the number torch finds right."""
     workers: int = 0

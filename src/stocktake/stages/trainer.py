@@ -77,9 +77,11 @@ def look_up(settings: "TrainSettings") -> None:
     Raises:
         SettingsError: for an unknown part or option, with the nearest name.
     """
+    from stocktake.stages import watching
     from stocktake.vision.augments import augments
     from stocktake.vision.world import World
 
+    watching.check_rules(settings.rules)
     counter, backbone = _untrained(settings, settings.max_count or 1)
     _plan(settings, counter, backbone, World())
     augments.make(settings.augment)
@@ -208,7 +210,7 @@ def fitted(
         DataError: if the loss is not a finite number.
         KeyboardInterrupt: once `should_stop` says so; all is saved.
     """
-    from stocktake.stages import training_run
+    from stocktake.stages import training_run, watching
     from stocktake.vision import estimate, fitting
 
     reporter = training_run.Reporter(run, member=member, members=settings.members)
@@ -217,14 +219,27 @@ def fitted(
             reporter.epoch_end(figures)
         foreseen = estimate.of(ready.learner, ready.plan, train=ready.train, val=ready.val)
         run.log(f"about {said(foreseen.seconds)} to go", **asdict(foreseen))
+        watch = watching.Watch(
+            run,
+            rules=settings.rules,
+            every=settings.record_every,
+            profiles=settings.profile,
+            member=str(member + 1) if settings.members > 1 else "",
+            rank=ready.plan.world.rank,
+        )
+        stops = settings.on_issue == "stop"
         began = perf_counter()
         history = fitting.fit(
             ready.learner,
-            replace(ready.plan, should_stop=should_stop),
+            replace(
+                ready.plan,
+                should_stop=should_stop,
+                is_enough=lambda: stops and watch.found_issues(),
+            ),
             train=ready.train,
             val=ready.val,
             save=training_run.Saver(ready),
-            watchers=[reporter],
+            watchers=[reporter, watch],
         )
         took_s = perf_counter() - began
     run.log(f"took {said(took_s)}, {said(foreseen.seconds)} were foreseen")

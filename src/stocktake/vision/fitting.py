@@ -111,6 +111,8 @@ class Plan:
     """Seconds between checkpoints within an epoch; 0 for none."""
     should_stop: Callable[[], bool] = lambda: False
     """Asked after each step; once it says yes, the step is saved and training ends."""
+    is_enough: Callable[[], bool] = lambda: False
+    """Asked before each epoch; once it says yes, training is over, its best epoch kept."""
 
 
 class Save(Protocol):
@@ -158,6 +160,8 @@ def fit(
         with torch.random.fork_rng(devices=[]):
             for epoch in range(len(history) + 1, plan.epochs + 1):
                 if plan.patience and waited(history, plan.better_by) >= plan.patience:
+                    break
+                if world.agrees_on(plan.is_enough()):
                     break
 
                 # train
