@@ -337,8 +337,12 @@ class Recorder:
         self._places |= {
             place: kept
             for place, given in places.items()
-            if (kept := tuple(name for name in given if name in self._collections))
+            if (kept := tuple(name for name in given if self._is_in(place, name)))
         }
+
+    def _is_in(self, place: str, name: str) -> bool:
+        one = self._collections.get(name)
+        return one is not None and re.search(one.regex, place) is not None
 
     def _watch_modules(self, modules: Mapping[str, nn.Module], root: str) -> None:
         for name, module in modules.items():

@@ -126,6 +126,8 @@ class Watch:
             from stocktake.debugger.selection import known
 
             seen = {name: replace(known(name), every={"eval": frozenset()}) for name in SEEN}
+            # A norm takes a bias before it off again: such a bias has no gradient, and is not ill.
+            seen["gradients"] = replace(seen["gradients"], regex=r"weight$")
             losses = replace(known("losses"), every={"train": 1, "eval": 1})
             self._recorder = Recorder(
                 self._folders[RECORD],

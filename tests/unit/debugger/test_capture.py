@@ -1,4 +1,5 @@
 import copy
+import dataclasses
 import json
 import logging
 import signal
@@ -17,7 +18,7 @@ from torch.utils.checkpoint import checkpoint
 from stocktake.debugger.capture import Recorder
 from stocktake.debugger.errors import DebuggerError
 from stocktake.debugger.files import Reader, read
-from stocktake.debugger.selection import KNOWN, USUAL, Collection
+from stocktake.debugger.selection import KNOWN, USUAL, Collection, known
 
 ALL = tuple(KNOWN)
 EACH = {"train": 1}
@@ -553,3 +554,15 @@ def test_a_kill_costs_no_more_than_the_last_interval(tmp_path):
     older = [step for step, at in told if at < killed - 2]
     assert len(older) > 5
     assert steps[-1] >= older[-1]
+
+
+def test_a_known_collection_can_be_narrowed_to_some_names(tmp_path):
+    net = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 1))
+    updater = torch.optim.SGD(net.parameters(), lr=0.1)
+    gradients = dataclasses.replace(known("gradients"), regex=r"1\.weight$")
+    with Recorder(tmp_path, collections={"gradients": gradients}, every={"train": 1}) as recorder:
+        recorder.watch(net, optimizer=updater)
+        net(torch.ones(2, 3)).sum().backward()
+        updater.step()
+
+    assert read(tmp_path).names("gradients") == ["gradient/1.weight"]
