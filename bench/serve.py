@@ -194,7 +194,9 @@ def load(server: Running, script: Path, *, connections: int, seconds: int) -> di
 
 def sides_of(given: argparse.Namespace, work: Path) -> Iterator[Side]:
     """Ours, one per bundle, then the opponents that can be had."""
-    made = work / "random"
+    from stocktake.schema import bundles
+
+    made = work / f"random-{bundles.FORMAT.replace('/', '-')}"  # a kept one may be of another day
     random = random_bundle(made)
     twin = int8_of(random, photos_in(work / "photos", PHOTOS))
     for word in given.bundle or [f"float32={random}", f"int8={twin}"]:

@@ -40,6 +40,7 @@ _BROKEN = (  # what Pillow raises on hostile bytes, found by cutting and flippin
     IndexError,
     EOFError,
     OverflowError,
+    AssertionError,  # a PNG with a palette that it lacks
     struct.error,
     zlib.error,
     Image.DecompressionBombError,

@@ -128,27 +128,29 @@ class Gather:
             started = time.perf_counter()
             # A client that hung up cancelled its future: its photo is not worth the arithmetic.
             live = [one for one in taken if one.done.set_running_or_notify_cancel()]
-            answers: Sequence[Answer] = ()
-            fault: Exception | None = None
+            found: list[Batched] | Exception = []
             try:
                 if live:
-                    self._on_batch(len(live))
-                    answers = self._predict([one.photo for one in live])
-                    if len(answers) != len(live):
-                        raise ValueError(f"{len(live)} photos got {len(answers)} answers")
+                    found = self._answer(live, started)
             except Exception as err:  # ours; each request reports it under an id of its own
                 log.exception("a batch of %d photos failed", len(live))
-                fault = err
-            # Room first: whoever gets an answer may ask again at once.
+                found = err
+            # Before anybody is told: whoever has an answer and asks again must find the room.
             with self._changed:
                 self._inside -= len(taken)
             for place, one in enumerate(live):
-                if fault is not None:
-                    one.done.set_exception(fault)
-                    continue
-                waited = 1000 * (started - one.since)
-                found = Batched(answer=answers[place], queue_ms=waited, batch=len(live))
-                one.done.set_result(found)
+                if isinstance(found, Exception):
+                    one.done.set_exception(found)
+                else:
+                    one.done.set_result(found[place])
+
+    def _answer(self, live: list[_Waiting], started: float) -> list[Batched]:
+        self._on_batch(len(live))
+        answers = self._predict([one.photo for one in live])
+        return [
+            Batched(answer=answer, queue_ms=1000 * (started - one.since), batch=len(live))
+            for one, answer in zip(live, answers, strict=True)
+        ]
 
     def _take(self) -> list[_Waiting]:
         """The next batch; none when closed and empty."""

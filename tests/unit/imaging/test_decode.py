@@ -138,6 +138,15 @@ def test_other_bytes_are_refused(photo):
             look(photo)
 
 
+def test_a_png_without_the_palette_it_needs_is_refused():
+    png = packed(halves().convert("P"), "PNG")
+    start = png.index(b"PLTE") - 4
+    length = int.from_bytes(png[start : start + 4], "big") + 12
+
+    with pytest.raises(DataError, match="cannot be decoded"):
+        decode(png[:start] + png[start + length :])
+
+
 @pytest.mark.parametrize("kind", ["GIF", "BMP", "TIFF"])
 def test_other_kinds_of_photo_are_refused(kind):
     with pytest.raises(DataError, match="not a JPEG, PNG or WEBP"):

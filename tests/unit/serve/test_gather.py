@@ -56,6 +56,18 @@ def test_a_batch_waits_for_more_as_long_as_it_is_told():
     made.close()
 
 
+def test_whoever_has_an_answer_finds_room_to_ask_again():
+    held = Held()
+    made = gather(held, room=4)
+    inside: list[int] = []
+    for one in made.ask([b"1", b"2", b"3", b"4"]):
+        one.add_done_callback(lambda _: inside.append(made.inside))
+    held.go.set()
+    made.close()
+
+    assert inside == [0] * 4
+
+
 def test_several_workers_share_what_waits_and_none_is_lost():
     made = gather(list, workers=4, batch=3, wait_s=0.002)
     with ThreadPoolExecutor(8) as pool:
