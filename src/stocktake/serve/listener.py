@@ -10,6 +10,7 @@ import uvicorn
 
 from stocktake.serve import sockets
 from stocktake.serve.draining import App, Draining
+from stocktake.serve.protocol import BoundedProtocol
 
 DRAIN_S = 25
 """Time for accepted requests after SIGTERM; SageMaker kills a container 30 s after it."""
@@ -35,6 +36,7 @@ def listen(
         draining = Draining(app)
         config = uvicorn.Config(
             draining,
+            http=BoundedProtocol,
             log_config=None,
             access_log=False,
             server_header=False,
