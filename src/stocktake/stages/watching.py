@@ -6,7 +6,7 @@ own record, and the first one judges them all. Nothing that fails here reaches t
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from stocktake.debugger.capture import Recorder
     from stocktake.debugger.profiler import Profiler
+    from stocktake.debugger.records import Row as Seen
     from stocktake.stages.trainer import Ready
     from stocktake.vision.fitting import Figures, Watcher
 
@@ -242,6 +243,7 @@ class _Judging:
             collections={"scalars", *(name for rule in rules for name in rule.reads)},
             statistics={"value", *(name for rule in rules for name in rule.statistics)},
         )
+        self._question = question
         self._choices = question.choices(steps_in_epoch)
         self._record: Record = Record()
         self._check: Check = Check(self._record, self._choices, profile=question.profile_of)
@@ -258,14 +260,14 @@ class _Judging:
         """
         rows = self._reader.new()
         told = [row for row in rows if row.step < (epochs_end if row.mode == "train" else epochs)]
-        self._record.extend(told)
+        self._take(told)
         self._check.update()
         between = range(epochs_end, start)
-        self._record.extend(row for row in rows if row.mode == "train" and row.step in between)
+        self._take(row for row in rows if row.mode == "train" and row.step in between)
 
     def update(self) -> None:
         """Judge what has come."""
-        self._record.extend(self._reader.new())
+        self._take(self._reader.new())
         self._check.update()
 
     def wait_for(self, epoch: int, ranks: int) -> None:
@@ -277,7 +279,7 @@ class _Judging:
         """
         until = time.monotonic() + WAIT_S
         while time.monotonic() < until:
-            self._record.extend(self._reader.new())
+            self._take(self._reader.new())
             if all(epoch in self._record.steps("eval", rank) for rank in range(ranks)):
                 return
             time.sleep(POLL_S)
@@ -290,12 +292,15 @@ class _Judging:
             ranks: processes, which end one after another.
         """
         until = time.monotonic() + (GRACE_S if ranks > 1 else 0.0)
-        self._record.extend(self._reader.new())
+        self._take(self._reader.new())
         while not self._reader.is_whole and time.monotonic() < until:
             time.sleep(POLL_S)
-            self._record.extend(self._reader.new())
+            self._take(self._reader.new())
         self._check.update(ended=is_whole)
         self._check.stop()
+
+    def _take(self, rows: Iterable["Seen"]) -> None:
+        self._record.extend(self._question.sieved(rows))
 
     def rows(self) -> list[debug.Row]:
         """How each rule stands."""
@@ -303,15 +308,26 @@ class _Judging:
         return [debug.row_of(verdict, choice) for verdict, choice in pairs]
 
 
+LEAN = ("abs_mean", "zeros", "positive", "channel_positive")
+"""What is recorded of activations, by far the largest tensors: the mean and deviation of all would
+take five times as long (log 2026-11-25)."""
+FIRST = 4
+"""Records that also have what goes into activations, which tells how weights began."""
+
+
 def collections(every: int) -> dict[str, Any]:
     """What is recorded: losses of every step, tensors every so many, in validation losses alone."""
     from stocktake.debugger.selection import KNOWN, Collection
 
-    tensors = ("gradients", "weights", "biases", "activations", "activation_inputs")
+    usual = {name: KNOWN[name].statistics for name in ("gradients", "weights", "biases")}
     made = {
-        name: Collection(statistics=KNOWN[name].statistics, every={"train": every, "eval": ()})
-        for name in tensors
+        name: Collection(statistics=statistics, every={"train": every, "eval": ()})
+        for name, statistics in (usual | {"activations": LEAN}).items()
     }
+    made["activation_inputs"] = Collection(
+        statistics=("std", "min", "max"),
+        every={"train": range(0, FIRST * every, every), "eval": ()},
+    )
     for name in ("losses", "scalars"):
         made[name] = Collection(statistics=("value",), every={"train": 1, "eval": 1})
     return made
@@ -332,11 +348,9 @@ class _Profiling(_Harmless):
     @harmless
     def start(self, counter: "nn.Module", optimizer: "Optimizer", steps: int) -> None:
         """Begin to sample the machine."""
-        from stocktake.debugger.phases import usable_cores
         from stocktake.debugger.profiler import Profiler
 
         self._profiler = Profiler(self._place.profile)
-        self._profiler.phases.note_workers(self._ready.settings.workers or usable_cores())
         if self._rank == 0:
             self._profiler.start()
 
