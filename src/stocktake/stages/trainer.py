@@ -77,11 +77,9 @@ def look_up(settings: "TrainSettings") -> None:
     Raises:
         SettingsError: for an unknown part or option, with the nearest name.
     """
-    from stocktake.stages import watching
     from stocktake.vision.augments import augments
     from stocktake.vision.world import World
 
-    watching.check_rules(settings.rules)
     counter, backbone = _untrained(settings, settings.max_count or 1)
     _plan(settings, counter, backbone, World())
     augments.make(settings.augment)
@@ -207,6 +205,7 @@ def fitted(
     """Train one member from where an earlier attempt left it to its end.
 
     Raises:
+        SettingsError: for an unknown rule.
         DataError: if the loss is not a finite number.
         KeyboardInterrupt: once `should_stop` says so; all is saved.
     """
@@ -219,27 +218,15 @@ def fitted(
             reporter.epoch_end(figures)
         foreseen = estimate.of(ready.learner, ready.plan, train=ready.train, val=ready.val)
         run.log(f"about {said(foreseen.seconds)} to go", **asdict(foreseen))
-        watch = watching.Watch(
-            run,
-            rules=settings.rules,
-            every=settings.record_every,
-            profiles=settings.profile,
-            member=str(member + 1) if settings.members > 1 else "",
-            rank=ready.plan.world.rank,
-        )
-        stops = settings.on_issue == "stop"
+        watch = watching.Watch(ready, run, member=member)
         began = perf_counter()
         history = fitting.fit(
             ready.learner,
-            replace(
-                ready.plan,
-                should_stop=should_stop,
-                is_enough=lambda: stops and watch.found_issues(),
-            ),
+            replace(ready.plan, should_stop=should_stop, is_enough=watch.is_enough),
             train=ready.train,
             val=ready.val,
             save=training_run.Saver(ready),
-            watchers=[reporter, watch],
+            watchers=[reporter, *watch.watchers],
         )
         took_s = perf_counter() - began
     run.log(f"took {said(took_s)}, {said(foreseen.seconds)} were foreseen")
