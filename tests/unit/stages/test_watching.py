@@ -190,7 +190,7 @@ def test_phases_and_steps_are_timed_and_the_page_is_written(tmp_path):
     tiny = Tiny(tmp_path)
     tiny.fit()
     seen = samples.read(tiny.run.path / "profiler-output")
-    steps = [span for span in seen.spans if span.name.startswith(samples.STEP_PREFIX)]
+    steps = [span for span in seen.spans if (span.name, span.mode) == ("step", "train")]
     names = {span.name for span in seen.spans}
 
     assert len(steps) == 12
