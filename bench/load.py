@@ -4,8 +4,8 @@ Claims: no answer in the 500s save 503 for back-pressure; every malformed reques
 that the document promises; answers equal those of `Predictor.predict` on the same photos; memory
 does not grow.
 32 connections send in a closed loop; one request in ten is malformed, in one of ten ways. Memory
-is the resident memory of the server's process tree: the mean of the minute's first tenth after a
-warm-up beside that of the last.
+is the resident memory of the server's process tree, its mean in the second tenth of the time beside
+that in the last.
 """
 
 import argparse

@@ -222,6 +222,7 @@ def test_any_request_gets_an_answer_that_is_promised(bright_bundle):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_any_of_twenty_thousand_requests_gets_an_answer_that_is_promised(bright_bundle):
     fuzz(bright_bundle, MANY)
 
