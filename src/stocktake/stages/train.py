@@ -133,7 +133,8 @@ class TrainSettings:
     rules: tuple[str | dict[str, Any], ...] = RULES
     """Rules that judge each epoch: names, or tables with a name and parameters."""
     record_every: int = 50
-    """Steps between two records of gradients, weights and activations; 0 records nothing."""
+    """Steps between two records of gradients and weights, of activations four times as many; the
+    loss is recorded at each; 0 records nothing."""
     profile: bool = True
     """Whether to measure the machine and the phases of each step."""
     on_issue: str = "note"
