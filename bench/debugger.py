@@ -1,9 +1,9 @@
 """What a recorder costs: a ResNet-18 in an ordinary loop, without it and with it.
 
-Claims: at the defaults, every 100 steps, less than 1 % of the time; and what everything at every
-step costs. Each side runs in a process of its own, in alternation; times are of the steps after the
-first few, data is random and made beforehand. Ratios are of CPU time, the writer's thread counted
-in: that of a clock says little where other processes share the cores.
+Claims: at the defaults, every 100 steps, about 1 % of CPU time or less; and what everything at
+every step costs. Each side runs in a process of its own, in alternation; times are of the steps
+after the first few, data is random and made beforehand. Ratios are of CPU time, the writer's thread
+counted in: that of a clock says little where other processes share the cores.
 """
 
 import argparse

@@ -101,6 +101,7 @@ def int8_of(bundle: Path, photos: list[bytes]) -> Path:
 
     from stocktake.imaging.preprocess import Preprocessing, normalise, prepare
     from stocktake.schema import bundles
+    from stocktake.schema.predictions import Prediction
     from stocktake.serve.predictor import Predictor
     from stocktake.serve.quantise import quantise
 
@@ -117,6 +118,7 @@ def int8_of(bundle: Path, photos: list[bytes]) -> Path:
     sha256 = bundles.hash_of(rough / bundles.MODEL)
     bundles.write(rough, dataclasses.replace(about, model_sha256=sha256, id=""))
     answer = Predictor.load(rough).predict([(rough / bundles.SELF_TEST_PHOTO).read_bytes()])[0]
+    assert isinstance(answer, Prediction)
     bundles.write_json(rough, bundles.SELF_TEST_EXPECTED, answer.to_dict())
     rough.rename(twin)
     return twin

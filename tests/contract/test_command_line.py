@@ -16,6 +16,8 @@ OPTIONS = {
     "runs list": {"--folder", "--json", "--help"},
     "runs show": {"--folder", "--json", "--help"},
     "runs compare": {"--folder", "--json", "--help"},
+    "debug": {"--rule", "--set", "--profile-of", "--watch", "--json", "--help"},
+    "profile": {"--set", "--json", "--help"},
     "settings show": {"--json", "--help"},
     "settings check": {"--set", "--json", "--help"},
 }

@@ -155,6 +155,11 @@ def noisy(seed: int) -> Training:
     return training
 
 
+def fate(seed: int) -> torch.Generator:
+    """Random labels come from another stream than the images: from theirs, they would be right."""
+    return torch.Generator().manual_seed(seed + 5000)
+
+
 def deep_sigmoids(seed: int) -> Training:
     training = begun(seed)
     training.net, training.steps = network(seed, depth=50, activation=nn.Sigmoid), 5
@@ -162,8 +167,9 @@ def deep_sigmoids(seed: int) -> Training:
 
 
 def explosion(seed: int) -> Training:
-    """Squares of squares, at a rate that is far too high."""
+    """Squares, at a rate that is far too high, and labels that no luck gets right."""
     training = begun(seed)
+    training.data[1].random_(CLASSES, generator=fate(seed))
     training.net = nn.Sequential(nn.Flatten(), nn.Linear(192, 32), Square(), nn.Linear(32, CLASSES))
     training.optimizer = sgd(100.0)
     return training
@@ -183,7 +189,7 @@ def diverging(seed: int) -> Training:
 def memorised(seed: int) -> Training:
     """Twelve images whose labels mean nothing, learned by heart."""
     training = begun(seed)
-    rng = torch.Generator().manual_seed(seed)
+    rng = fate(seed)
     data = images(12, seed)[0]
     training.data = data, torch.randint(CLASSES, (12,), generator=rng)
     training.optimizer, training.steps = adam(1e-2), 60
@@ -249,9 +255,9 @@ def imbalanced(seed: int) -> Training:
 
 
 def alike(seed: int) -> Training:
-    """Two classes that look the same."""
-    training = begun(seed)
-    rng = torch.Generator().manual_seed(seed)
+    """Two classes that look the same, for as long as the healthy learn to tell theirs apart."""
+    training = begun(seed, steps=60)
+    rng = fate(seed)
     for data, labels in (training.data, training.held):
         two = labels >= 2
         labels[two] = torch.randint(2, 4, (int(two.sum()),), generator=rng)
@@ -304,7 +310,7 @@ ILLNESSES = (
     Illness("UnchangedTensor", frozen, 2),
     Illness("WeightUpdateRatio", leaping, 5),
     Illness("ClassImbalance", imbalanced, 10),
-    Illness("Confusion", alike, 7),
+    Illness("Confusion", alike, 55, {"start_step": 55}),
     Illness("CheckInputImages", raw_images, 1),
     Illness("NLPSequenceRatio", padded, 0, {"tensor_regex": "tokens"}),
     Illness("StalledTrainingRule", stalled, 13),

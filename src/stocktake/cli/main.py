@@ -19,6 +19,8 @@ OTHERS = {
     "deploy": "Serve a bundle under a name, in the background.",
     "endpoints": "List, show and delete what is deployed here.",
     "runs": "List, show and compare runs.",
+    "debug": "Judge what a training recorded, with rules.",
+    "profile": "Say how a training spent its time.",
     "settings": "Show or check the settings of a file.",
     "parts": "Say what is on the shelves, with options.",
 }

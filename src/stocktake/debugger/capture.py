@@ -7,8 +7,8 @@
         ...                                  # validation
 
 Each step of the optimizer is a step of mode train; in another mode each forward of the model is
-one. On a step that is not saved a hook looks at one set and returns. On one that is saved, numbers
-are computed where the tensors are and fetched in one transfer per device, which on a GPU nobody
+one. On a step that is not saved no module inside the model has a hook. On one that is, numbers are
+computed where the tensors are and fetched in one transfer per device, which on a GPU nobody
 waits for but the writer's thread.
 
 What is seen when: gradients and weights just before the optimizer's step, so unscaled by a
@@ -16,11 +16,10 @@ GradScaler, averaged by DistributedDataParallel, clipped if they were clipped; a
 GradScaler skips is no step. Losses are averaged over a step's forwards, as in gradient
 accumulation; inputs and activations are those of its first forward.
 
-What is not seen: functions (`F.relu`) and losses that are functions, give those to `scalar`.
-Parameters that do not learn. Inside of `torch.compile`: activations and inputs of modules, whether
-compiled before or after `watch`; inputs of the model where the compiled one was given to `watch`;
-steps, where `optimizer.step` itself was compiled. Weights, gradients, optimizer state and a loss
-outside are seen as ever. Under FSDP, each rank's own shard.
+What is not seen: functions (`F.relu`) and losses that are functions, give those to `scalar`;
+parameters that do not learn. Activations inside of `torch.compile`; where the model was compiled
+only after `watch`, its inputs and the steps of eval neither (then call `step`), and it is compiled
+twice. Steps, where `optimizer.step` itself was compiled. Under FSDP, other ranks' shards.
 """
 
 import logging
@@ -40,17 +39,9 @@ from torch import Tensor, nn
 from torch.compiler import is_compiling
 from torch.optim import Optimizer
 
-from stocktake.debugger import reductions, selection
+from stocktake.debugger import hooks, reductions, selection
 from stocktake.debugger.errors import DebuggerError
-from stocktake.debugger.hooks import (
-    ACTIVATIONS,
-    Hook,
-    kind_of,
-    own_rank,
-    state_of,
-    tensors_in,
-    unwrapped,
-)
+from stocktake.debugger.hooks import ACTIVATIONS, Hook, Switched, kind_of, tensors_in, unwrapped
 from stocktake.debugger.records import MODES, Mode
 from stocktake.debugger.reductions import Seen
 from stocktake.debugger.selection import KNOWN, USUAL, Collection, When, near_names
@@ -109,6 +100,7 @@ class Recorder:
         self.folder, self._worker, self._flush_s = Path(folder), worker, flush_s
         self._writer: Writer | None = None
         self._handles: list[Any] = []
+        self._switched = Switched()
         self._optimizers: list[Optimizer] = []
         self._names: dict[int, str] = {}
         self._parameters: dict[str, nn.Parameter] = {}
@@ -162,6 +154,7 @@ class Recorder:
             log.info("%s is compiled: what its modules see inside is not recorded", root)
         else:
             self._watch_modules(modules, root)
+            self._switched.turn(self._now.due)
         for key, module in losses.items():
             keep(module.register_forward_hook(Hook(self._lost, key)))
         for updater in [optimizer] if isinstance(optimizer, Optimizer) else optimizer:
@@ -199,6 +192,7 @@ class Recorder:
         """Go on counting from here, as after a checkpoint; what was told from here is told anew."""
         self._modes[mode] = self._step_of(mode, step)
         self._now = self._modes[self._mode]
+        self._switched.turn(self._now.due)
 
     @property
     def steps(self) -> dict[Mode, int]:
@@ -234,6 +228,7 @@ class Recorder:
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
+        self._switched.clear()
         self._optimizers.clear()
 
     def close(self, error: BaseException | None = None) -> None:
@@ -271,11 +266,13 @@ class Recorder:
         if self._now.is_over:
             self._finish()
         self._mode, self._now = mode, self._modes[mode]
+        self._switched.turn(self._now.due)
 
     def _finish(self) -> None:
         """Send what was seen of this step, and begin the next one."""
         now, mode = self._now, self._mode
         self._modes[mode] = self._now = self._step_of(mode, now.number + 1)
+        self._switched.turn(self._now.due)
         if not now.seen and not now.losses:
             return
         writer = self._open()
@@ -288,20 +285,18 @@ class Recorder:
         except RuntimeError as err:
             self._fail(err, len(now.seen))
             return
-        make = partial(
-            reductions.table,
-            now.seen,
-            fetched,
-            step=now.number,
-            mode=mode,
-            worker=writer.worker,
-            now=time.time(),
-        )
+        about: dict[str, Any] = {
+            "step": now.number,
+            "mode": mode,
+            "worker": writer.worker,
+            "now": time.time(),
+        }
+        make = partial(reductions.table, now.seen, fetched, **about)
         writer.put(make, rows=len(now.seen), numbers=fetched.size)
 
     def _open(self) -> Writer:
         if self._writer is None:
-            rank = own_rank() if self._worker is None else self._worker
+            rank = hooks.own_rank() if self._worker is None else self._worker
             self._writer = Writer(
                 self.folder, worker=rank, flush_s=self._flush_s, at_exit=self.close
             )
@@ -313,6 +308,7 @@ class Recorder:
             self._collections[collection] = selection.known(collection)
             for mode, one in self._modes.items():
                 one.due = self._due(mode, one.number)
+            self._switched.turn(self._now.due)
 
     def _learn_names(self, inner: nn.Module, prefix: str, modules: Mapping[str, nn.Module]) -> None:
         """Learn what the model's tensors are called, and which collections each is in."""
@@ -341,18 +337,23 @@ class Recorder:
         self._places |= {
             place: kept
             for place, given in places.items()
-            if (kept := tuple(name for name in given if name in self._collections))
+            if (kept := tuple(name for name in given if self._is_in(place, name)))
         }
+
+    def _is_in(self, place: str, name: str) -> bool:
+        one = self._collections.get(name)
+        return one is not None and re.search(one.regex, place) is not None
 
     def _watch_modules(self, modules: Mapping[str, nn.Module], root: str) -> None:
         for name, module in modules.items():
             kind = kind_of(module) or type(module).__name__
-            if f"{name}:in" in self._places:
-                hook = Hook(self._passed, root, f"{name}:in", kind)
-                self._handles.append(module.register_forward_pre_hook(hook))
-            if f"{name}:out" in self._places:
-                hook = Hook(self._passed, root, f"{name}:out", kind)
-                self._handles.append(module.register_forward_hook(hook))
+            come, go = module.register_forward_pre_hook, module.register_forward_hook
+            for place, register in ((f"{name}:in", come), (f"{name}:out", go)):
+                hook = Hook(self._passed, root, place, kind)
+                if place in self._places and name == root:  # its forward is what turns the others
+                    self._handles.append(register(hook))
+                elif place in self._places:
+                    self._switched.add(register, hook)
 
     def _begins(self, root: str, module: nn.Module, args: Any, kwargs: Any) -> None:
         if is_compiling():
@@ -466,7 +467,7 @@ class Recorder:
         self._before.clear()
 
     def _see_state(self, optimizer: Optimizer) -> None:
-        for name, found in state_of(optimizer, self._names):
+        for name, found in hooks.state_of(optimizer, self._names):
             if isinstance(found, Tensor):
                 self._see(name, found, ("optimizer",))
             else:

@@ -48,7 +48,7 @@ class Collection:
     """Names from `debugger.reductions`, "value" for whole tensors; for weights also "update_ratio":
     norm of the step's change over norm of the weights, which needs a copy of them for the time."""
     regex: str = ""
-    """Tensors whose name it finds; for a collection that the recorder does not know itself."""
+    """Tensors whose name it finds; of a collection that the recorder knows itself, these alone."""
     every: Mapping[str, When] = field(default_factory=dict)
     """When it is saved, by mode; the recorder's own where it says nothing."""
 

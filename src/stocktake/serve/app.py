@@ -188,7 +188,7 @@ class _Service:
             workers=limits.workers,
             batch=limits.batch,
             wait_s=limits.batch_wait_s,
-            room=limits.workers + limits.waiting,
+            room=limits.workers * limits.batch + limits.waiting,
             on_batch=self._metrics.batch.observe,
         )
         self._clients = access.Clients(limits.per_client)

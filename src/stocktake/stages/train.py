@@ -8,9 +8,17 @@ from typing import Any
 
 from stocktake.errors import SettingsError
 from stocktake.parts import Part
+from stocktake.runs import fingerprint
 from stocktake.runs.folder import RunFolder
 
-PACE = ("workers", "save_every_s", "features")
+PACE = ("workers", "save_every_s", "features", "rules", "record_every", "profile", "on_issue")
+"""Where an issue stops the training, `outside` says so: then rules matter as well."""
+
+RULES = (
+    *("VanishingGradient", "Overfit", "Overtraining", "PoorWeightInitialization"),
+    *("LossNotDecreasing", "LowGPUUtilization", "ProfilerReport"),
+)
+"""Rules that watch a training if it names none."""
 
 LEAST = {
     "epochs": 1,
@@ -31,6 +39,7 @@ LEAST = {
     "threads": 0,
     "workers": 0,
     "cache_gb": 0,
+    "record_every": 0,
 }
 """The least that each number may be."""
 WORDS = {
@@ -38,6 +47,7 @@ WORDS = {
     "better_by": ("val_loss", "val_accuracy", "epoch"),
     "device": ("auto", "cpu", "cuda"),
     "precision": ("auto", "float32", "bfloat16"),
+    "on_issue": ("note", "stop"),
 }
 """What each word may be."""
 
@@ -120,6 +130,16 @@ class TrainSettings:
     """Threads that make batches; 0 for one per core. Batches do not depend on it."""
     cache_gb: float = 2.0
     """Memory for decoded photos in gigabytes; if they do not all fit, each epoch decodes again."""
+    rules: tuple[str | dict[str, Any], ...] = RULES
+    """Rules that judge each epoch: names, or tables with a name and parameters."""
+    record_every: int = 50
+    """Steps between two records of gradients and weights, of activations four times as many; the
+    loss is recorded at each; 0 records nothing."""
+    profile: bool = True
+    """Whether to measure the machine and the phases of each step."""
+    on_issue: str = "note"
+    """What a rule's finding does: "note" warns; "stop" also ends training after the epoch, the best
+    one kept. A profiler's rule is only noted."""
 
     def __post_init__(self) -> None:
         for name, least in LEAST.items():
@@ -188,14 +208,22 @@ class TrainResult:
 
 
 def outside(settings: TrainSettings) -> str:
-    """Digest of the weights file, if the settings name one; nothing else lies outside of them.
+    """Digest of what the result depends on beyond the settings that tell it.
+
+    That is the weights file, if they name one; and where an issue may stop the training, what is
+    watched and how.
 
     Raises:
         SettingsError: if the file is not there.
     """
-    if settings.weights in ("pretrained", "none"):
-        return ""
-    file = Path(settings.weights)
+    weights = "" if settings.weights in ("pretrained", "none") else _digest(settings.weights)
+    if settings.on_issue == "note":
+        return weights
+    return fingerprint.of([weights, "stop", settings.rules, settings.record_every])
+
+
+def _digest(weights: str) -> str:
+    file = Path(weights)
     if not file.is_file():
         raise SettingsError(
             f'train.weights must be "pretrained", "none" or a file, and there is no file {file}'
@@ -205,13 +233,14 @@ def outside(settings: TrainSettings) -> str:
 
 
 def check(settings: TrainSettings) -> None:
-    """Look every part up on its shelf, with its options; nothing is read or trained.
+    """Look every part and rule up on its shelf, with its options; nothing is read or trained.
 
     Raises:
-        SettingsError: for an unknown part or option, with the nearest name.
+        SettingsError: for an unknown part, rule or option, with the nearest name.
     """
-    from stocktake.stages import trainer
+    from stocktake.stages import debug, trainer
 
+    debug.asked(settings.rules)
     trainer.look_up(settings)
 
 
@@ -224,7 +253,7 @@ def train(
     that of an undisturbed run.
 
     Raises:
-        SettingsError: for unknown parts or options, or weights that cannot be had.
+        SettingsError: for unknown parts, rules or options, or weights that cannot be had.
         DataError: if the split is of other photos, a fold is empty, or the loss is not finite.
     """
     from stocktake.stages import trainer

@@ -205,10 +205,11 @@ def fitted(
     """Train one member from where an earlier attempt left it to its end.
 
     Raises:
+        SettingsError: for an unknown rule.
         DataError: if the loss is not a finite number.
         KeyboardInterrupt: once `should_stop` says so; all is saved.
     """
-    from stocktake.stages import training_run
+    from stocktake.stages import training_run, watching
     from stocktake.vision import estimate, fitting
 
     reporter = training_run.Reporter(run, member=member, members=settings.members)
@@ -217,14 +218,15 @@ def fitted(
             reporter.epoch_end(figures)
         foreseen = estimate.of(ready.learner, ready.plan, train=ready.train, val=ready.val)
         run.log(f"about {said(foreseen.seconds)} to go", **asdict(foreseen))
+        watch = watching.Watch(ready, run, member=member)
         began = perf_counter()
         history = fitting.fit(
             ready.learner,
-            replace(ready.plan, should_stop=should_stop),
+            replace(ready.plan, should_stop=should_stop, is_enough=watch.is_enough),
             train=ready.train,
             val=ready.val,
             save=training_run.Saver(ready),
-            watchers=[reporter],
+            watchers=[reporter, *watch.watchers],
         )
         took_s = perf_counter() - began
     run.log(f"took {said(took_s)}, {said(foreseen.seconds)} were foreseen")

@@ -111,6 +111,8 @@ class Plan:
     """Seconds between checkpoints within an epoch; 0 for none."""
     should_stop: Callable[[], bool] = lambda: False
     """Asked after each step; once it says yes, the step is saved and training ends."""
+    is_enough: Callable[[], bool] = lambda: False
+    """Asked before each epoch; once it says yes, training ends as by patience: the best is kept."""
 
 
 class Save(Protocol):
@@ -157,7 +159,7 @@ def fit(
     try:
         with torch.random.fork_rng(devices=[]):
             for epoch in range(len(history) + 1, plan.epochs + 1):
-                if plan.patience and waited(history, plan.better_by) >= plan.patience:
+                if _is_enough(plan, history):
                     break
 
                 # train
@@ -249,6 +251,11 @@ def assess(counter: nn.Module, loss: Loss, batches: Feed, world: World | None = 
         check_finite(value, None, batch)
         tally.add(log_probs, counts, value.item(), weight=weight)
     return tally.over(world)
+
+
+def _is_enough(plan: Plan, history: Sequence[Figures]) -> bool:
+    is_worn_out = plan.patience and waited(history, plan.better_by) >= plan.patience
+    return bool(is_worn_out) or plan.world.agrees_on(plan.is_enough())
 
 
 def _is_better(figures: Figures, history: Sequence[Figures], better_by: str) -> bool:

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from stocktake.debugger.hooks import Hook, kind_of, state_of, tensors_in, unwrapped
+from stocktake.debugger.hooks import Hook, Switched, kind_of, state_of, tensors_in, unwrapped
 
 
 class MyReLU(nn.ReLU):
@@ -69,3 +69,18 @@ def test_an_optimizers_state_is_told_by_the_parameters_names():
     assert found["group0/lr"] == 0.5
     assert found["exp_avg/fc.weight"].shape == (1, 2)
     assert not [name for name in found if name.endswith("bias")]
+
+
+def test_switched_hooks_are_there_only_while_something_is_wanted():
+    calls, model, switched = [], nn.Linear(2, 2), Switched()
+    switched.add(model.register_forward_hook, Hook(lambda *_: calls.append(1)))
+    counts = []
+    for wanted in ((), ("losses",), ("losses",), ()):
+        switched.turn(wanted)
+        model(torch.zeros(1, 2))
+        counts.append((len(calls), len(model._forward_hooks)))
+    assert counts == [(0, 0), (1, 1), (2, 1), (2, 0)]
+
+    switched.clear()
+    switched.turn(("losses",))
+    assert not model._forward_hooks

@@ -50,17 +50,8 @@ def test_the_rule_of_the_page_finds_what_it_says(shelf):
 
 
 def test_the_page_names_every_debug_rule():
-    families = [
-        "losses",
-        "gradients",
-        "activations",
-        "tensors",
-        "labels",
-        "inputs",
-        "runs",
-        "stalls",
-    ]
-    modules = {f"stocktake.debugger.rules.{family}" for family in families}
+    families = "losses|gradients|activations|tensors|labels|inputs|runs|stalls"
+    modules = {f"stocktake.debugger.rules.{family}" for family in families.split("|")}
     shelved = [name for name in rules.names() if rules.find(name).judge.__module__ in modules]
 
     assert len(shelved) >= 18

@@ -18,7 +18,7 @@ from stocktake.runs import settings as reader
 from stocktake.runs.folder import RunFolder
 from stocktake.runs.job import Job
 from stocktake.schema import bundles, predictions, scores, splits
-from stocktake.stages import export, paint, predict, score, serve, table, train, tune, worker
+from stocktake.stages import debug, export, paint, predict, score, serve, table, train, tune, worker
 from stocktake.store.tables import read_table, write_table
 
 HOSTILE = "<script>alert(1)</script>"
@@ -131,6 +131,9 @@ def trained(way: Way) -> None:
         right = {"train_accuracy": 0.2 * epoch, "val_accuracy": 0.25 * epoch}
         run.metric(epoch, **loss, **right, seconds=1.0, wait_s=0.1, photos_per_s=40.0)
     run.warn("look at this")
+    verdict = {"RuleConfigurationName": "Overfit", "RuleEvaluationStatus": "IssuesFound"}
+    verdict |= {"StatusDetails": HOSTILE, "advice": "Stop.", "first": {"mode": "eval", "step": 1}}
+    debug.keep(run.path / debug.RULES, [verdict])
     made = train.TrainResult(
         best_epoch=2,
         val_loss=1.5,

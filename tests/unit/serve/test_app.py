@@ -139,7 +139,7 @@ def test_a_fault_of_ours_is_500_with_an_id_that_is_in_the_log(bright_bundle, pho
 def test_a_full_queue_answers_503_at_once_and_the_others_are_served(bright_bundle, photo_of):
     waiting = Waiting.load(bright_bundle)
     waiting.go, waiting.begun = threading.Event(), threading.Semaphore(0)
-    limits = Limits(workers=1, waiting=0)
+    limits = Limits(workers=1, waiting=0, batch=1)
     with TestClient(make_app(waiting, limits)) as client, ThreadPoolExecutor(1) as pool:
         first = pool.submit(client.post, "/v1/count", content=photo_of(1), headers=JPEG)
         assert waiting.begun.acquire(timeout=10)

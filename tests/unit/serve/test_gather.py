@@ -131,3 +131,23 @@ def test_closing_answers_what_is_inside_and_refuses_the_rest():
     assert [one.result(0).answer for one in asked] == [b"1", b"2"]
     with pytest.raises(Closed):
         made.ask([b"3"])
+
+
+def test_whoever_gets_an_answer_finds_room_to_ask_again():
+    made = gather(list, room=4, batch=4)
+    refused = []
+
+    def again(done) -> None:
+        try:
+            made.check_room(4)
+        except QueueFull as err:
+            refused.append(err)
+
+    for _ in range(20):
+        asked = made.ask([b"1", b"2", b"3", b"4"])
+        for one in asked:
+            one.add_done_callback(again)
+        [one.result(10) for one in asked]
+
+    made.close()
+    assert not refused

@@ -97,6 +97,20 @@ def test_training_stops_when_validation_no_longer_gains():
     assert [is_best for _, is_best, _ in saved] == [True, False, False, False]
 
 
+def test_training_ends_before_the_epoch_when_enough_was_seen():
+    model = counter()
+    seen: list[int] = []
+    how = dataclasses.replace(plan(model, epochs=9), is_enough=lambda: len(seen) >= 2)
+
+    class Count(Diary):
+        def epoch_end(self, figures: Figures) -> None:
+            seen.append(figures.epoch)
+
+    history, saved = run(model, how, watchers=[Count()])
+
+    assert [figures.epoch for figures in history] == [1, 2] and len(saved) == 2
+
+
 def test_a_loss_that_is_not_a_number_names_step_and_photos():
     model = counter()
     with torch.no_grad():
