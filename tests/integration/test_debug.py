@@ -129,9 +129,8 @@ def test_several_processes_record_each_and_the_first_one_judges(data, tmp_path):
     assert list(record.glob("part-*-w0.parquet")) and list(record.glob("part-*-w1.parquet"))
     assert json.loads((record / "end-w1.json").read_text())["status"] == "done"
     verdict = json.loads((output / "rule-output" / "Overfit.json").read_text())
-    epochs, processes = 2, 2
-    steps = max(row["step"] for row in RunFolder(output).metrics()) + 0
-    assert steps == epochs and verdict["steps"] >= processes * epochs
+    processes, epochs = 2, 2
+    assert verdict["steps"] > processes * epochs  # training steps beside the validations
 
 
 def test_a_growing_record_is_judged_from_outside(data, tmp_path):
