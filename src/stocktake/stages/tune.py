@@ -119,7 +119,8 @@ def tune(
     from stocktake.tune.stoppers import stoppers
 
     space = search_space(settings)
-    base = reader.merge(reader.resolved(_train()()), train_settings)
+    unwatched = reader.merge(reader.resolved(_train()()), {"record_every": 0, "profile": False})
+    base = reader.merge(unwatched, train_settings)
     start = reader.merge(base, settings.fixed)
     _check_ends(space, start)
     stopper = stoppers.make(settings.stopper, direction=settings.direction)

@@ -1,63 +1,93 @@
 import json
+from pathlib import Path
+from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from stocktake.debugger import files
 from stocktake.debugger.records import Row
+from stocktake.runs.folder import RunFolder
+
+
+def row(step: int, mode: Any, value: float, time: float) -> Row:
+    return Row(
+        step=step,
+        mode=mode,
+        name="loss",
+        collection="losses",
+        statistic="value",
+        value=value,
+        time=time,
+    )
 
 
 @pytest.fixture
-def record(tmp_path):
-    """The record of a training whose loss does not fall."""
-    import pyarrow.parquet as pq
-
-    rows = [
-        Row(
-            step=step, mode="train", name="loss", collection="losses", statistic="value",
-            value=2.0, time=float(step),
-        )
-        for step in range(60)
-    ]  # fmt: skip
-    folder = tmp_path / "debug-output"
-    folder.mkdir()
-    pq.write_table(files.table_of(rows), folder / "part-000001-w0.parquet")
-    (folder / "end.json").write_text(json.dumps({"status": "done", "workers": 1}))
-    return folder
-
-
-def test_a_record_is_judged_by_the_rule_asked_for(say, record):
-    said = say("debug", record, "--rule", "LossNotDecreasing", "--profile-of", "client", "--json")
-
-    (row,) = said.json()
-    assert said.code == 0 and row["RuleEvaluationStatus"] == "IssuesFound"
-    assert row["rule"] == "LossNotDecreasing" and row["first"]["mode"] == "train"
+def run(tmp_path: Path) -> Path:
+    """Two epochs of two steps; the second one's validation loss is far above the training's."""
+    settings = {"rules": ["Overfit", "AllZero"]}
+    made = RunFolder.begin(tmp_path / "demo/train", about={"stage": "train"}, settings=settings)
+    told = [("train", 1.0), ("train", 0.9), ("eval", 1.0), ("train", 0.5), ("train", 0.4)]
+    count = {"train": 0, "eval": 0}
+    rows = []
+    for now, (mode, value) in enumerate([*told, ("eval", 2.0)]):
+        rows.append(row(count[mode], mode, value, now + 1.0))
+        count[mode] += 1
+    record = made.path / "debug-output"
+    record.mkdir()
+    pq.write_table(files.table_of(rows), record / "part-000001-w0.parquet")
+    (record / "end.json").write_text(json.dumps({"status": "done"}))
+    made.close("done", result={})
+    return tmp_path / "demo"
 
 
-def test_people_get_a_table_and_the_advice(say, record):
-    said = say("debug", record, "--rule", "LossNotDecreasing", "--rule", "AllZero")
-
-    assert said.code == 0 and "IssuesFound" in said.out and "NoIssuesFound" in said.out
+def status(said: Any) -> dict[str, str]:
+    return {one["RuleConfigurationName"]: one["RuleEvaluationStatus"] for one in said.json()}
 
 
-def test_an_unknown_rule_is_answered_with_the_nearest(say, record):
-    said = say("debug", record, "--rule", "Overfitt")
+def test_the_rules_of_the_training_are_asked_if_none_are_named(say, run):
+    said = say("debug", run, "--json")
 
-    assert said.code == 2 and "Overfit" in said.err and said.err.count("\n") == 1
-
-
-def test_an_unknown_parameter_is_answered_with_the_nearest(say, record):
-    said = say("debug", record, "--set", "Overfit.patiense=2")
-
-    assert said.code == 2 and "did you mean 'patience'?" in said.err
+    assert said.code == 0
+    assert status(said) == {"Overfit": "IssuesFound", "AllZero": "NoIssuesFound"}
 
 
-def test_a_word_that_names_no_rule_is_refused(say, record):
-    said = say("debug", record, "--set", "patience=2")
+def test_people_see_a_table_and_a_line_for_each_issue(say, run):
+    said = say("debug", run).out
 
-    assert said.code == 2 and "RULE.PARAMETER=VALUE" in said.err
+    assert "IssuesFound" in said and "eval step 1" in said
+    assert "Overfit at eval step 1: loss is 2 in validation" in said and "Stop earlier" in said
 
 
-def test_a_run_that_is_not_there_is_one_line(say, tmp_path):
-    said = say("debug", tmp_path / "nowhere")
+def test_a_rule_and_its_parameters_can_be_named(say, run):
+    assert status(say("debug", run, "--rule", "Overtraining", "--json")).keys() == {"Overtraining"}
+    loose = say("debug", run, "--set", "Overfit.ratio_threshold=9.0", "--json")
+    assert status(loose) == {"Overfit": "NoIssuesFound"}
+    assert len(status(say("debug", run, "--rule", "all", "--json"))) > 10
 
-    assert said.code != 0 and "nowhere" in said.err and "Traceback" not in said.err
+
+def test_a_training_that_has_ended_is_watched_to_its_end(say, run):
+    said = say("debug", run, "--watch")
+
+    assert said.code == 0 and "eval step 1: loss is 2" in said.err
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("--rule", "Overfi"), "did you mean 'Overfit'"),
+        (("--set", "Overfit.ratio=1"), "has no parameter 'ratio'"),
+        (("--set", "Overfit=1"), "--set takes RULE.PARAMETER=VALUE"),
+        (("--profile-of", "mine"), "there is no profile 'mine'"),
+    ],
+)
+def test_what_is_not_known_is_answered_in_one_line(say, run, words, text):
+    said = say("debug", run, *words)
+
+    assert said.code == 2 and text in said.err and said.err.count("\n") == 1
+
+
+def test_a_run_without_a_record_says_so(say, tmp_path):
+    said = say("debug", tmp_path / "nothing")
+
+    assert said.code == 4 and "holds no debug-output" in said.err

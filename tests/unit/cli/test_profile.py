@@ -1,39 +1,39 @@
+from pathlib import Path
+
 import pytest
 
+from stocktake.debugger.profiler import Profiler
 from stocktake.runs.folder import RunFolder
 
 
 @pytest.fixture
-def run(tmp_path):
-    """A finished train run that was profiled for a moment."""
-    import time
-
-    from stocktake.debugger.profiler import Profiler
-
-    about = {"stage": "train", "fingerprint": "x", "inputs": {}}
-    made = RunFolder.begin(tmp_path / "runs" / "demo" / "train", about=about, settings={})
-    with Profiler(made.path / "profiler-output", interval_s=0.1) as profiler:
-        for _ in profiler.watch(range(3)):
+def run(tmp_path: Path) -> Path:
+    made = RunFolder.begin(tmp_path / "demo/train", about={"stage": "train"}, settings={})
+    with Profiler(made.path / "profiler-output") as profiler:
+        for _ in profiler.watch([1, 2, 3]):
             with profiler("forward"):
-                time.sleep(0.05)
-    made.close("done", result={})
-    return made
+                pass
+    return tmp_path / "demo"
 
 
-def test_the_page_is_written_and_what_rules_found_is_said(say, run):
-    said = say("profile", run.path.parent)
+def test_the_page_is_written_and_its_rules_are_listed(say, run):
+    said = say("profile", run)
+    page = run / "train/rule-output/ProfilerReport/profiler-report.html"
 
-    assert said.code == 0 and "profiler-report.html" in said.out and "StepOutlier" in said.out
-    assert list(run.path.rglob("profiler-report.html"))
-
-
-def test_an_unknown_parameter_is_one_line(say, run):
-    said = say("profile", run.path.parent, "--set", "CPUBottleneck.treshold=40")
-
-    assert said.code == 2 and "threshold" in said.err and said.err.count("\n") == 1
+    assert said.code == 0 and f"page: {page}" in said.out
+    assert "3 training steps" in page.read_text() and "demo" in page.read_text()
+    rows = {row["rule"]: row["status"] for row in say("profile", run, "--json").json()}
+    assert rows["StepOutlier"] == "not judged" and "BatchSize" in rows
 
 
-def test_a_run_that_is_not_there_is_one_line(say, tmp_path):
-    said = say("profile", tmp_path / "nowhere")
+def test_parameters_can_be_set(say, run):
+    assert say("profile", run, "--set", "StepOutlier.stddev=2.0").code == 0
+    said = say("profile", run, "--set", "StepOutlier.stdev=2.0")
+    assert said.code == 2 and "StepOutlier" in said.err and said.err.count("\n") == 1
 
-    assert said.code != 0 and "nowhere" in said.err and "Traceback" not in said.err
+
+def test_a_run_without_a_profile_says_so(say, tmp_path):
+    (tmp_path / "demo/train/debug-output").mkdir(parents=True)
+    said = say("profile", tmp_path / "demo")
+
+    assert said.code == 4 and "profile = false leave none" in said.err

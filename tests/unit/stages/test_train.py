@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import torch
 
 from stocktake.errors import DataError, SettingsError
 from stocktake.runs.folder import RunFolder
-from stocktake.stages.train import TrainResult, TrainSettings, outside, train
+from stocktake.stages.train import PACE, TrainResult, TrainSettings, check, outside, train
 from stocktake.testing import samples
 from stocktake.vision import checkpoints
 from stocktake.vision.schedules import schedules
@@ -218,3 +219,24 @@ def test_several_members_answer_as_one(data, tmp_path):
     names = {row["name"] for row in run.metrics()}
     assert {"val_loss", "val_loss.2"} <= names and "val_loss.3" not in names
     assert result.parameters == 2 * sum(p.numel() for p in alone[0].parameters())
+
+
+def test_rules_are_looked_up_before_a_walk_begins():
+    with pytest.raises(SettingsError, match="did you mean 'Overfit'"):
+        check(TrainSettings(rules=("Overfitt",)))
+    with pytest.raises(SettingsError, match="VanishingGradient has no parameter 'treshold'"):
+        check(TrainSettings(rules=({"name": "VanishingGradient", "treshold": 1},)))
+
+
+def test_what_watches_matters_only_where_it_may_stop_the_training():
+    assert {"rules", "record_every", "profile", "on_issue"} <= set(PACE)
+    assert outside(TrainSettings(rules=())) == ""
+    stops = TrainSettings(on_issue="stop")
+    assert outside(stops) not in ("", outside(replace(stops, record_every=7)))
+    assert outside(stops) != outside(replace(stops, rules=("Overfit",)))
+    assert outside(stops) == outside(replace(stops, profile=False))
+
+
+def test_an_unknown_answer_to_an_issue_is_refused():
+    with pytest.raises(ValueError, match='on_issue must be one of "note", "stop"'):
+        TrainSettings(on_issue="panic")

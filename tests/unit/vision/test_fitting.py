@@ -199,6 +199,23 @@ def test_what_an_earlier_attempt_found_counts_for_rank_and_patience():
     assert not any(is_best for _, is_best, _ in saved)
 
 
+def test_an_epoch_is_the_last_one_once_it_is_enough():
+    model = counter()
+    ended: list[int] = []
+    enough = dataclasses.replace(plan(model, epochs=50), is_enough=lambda: len(ended) == 2)
+
+    class Ends:
+        def epoch_end(self, figures):
+            ended.append(figures.epoch)
+
+        def __getattr__(self, name):
+            return lambda *_: None
+
+    fitting = run(model, enough, watchers=[Ends()])[0]
+
+    assert [figures.epoch for figures in fitting] == [1, 2]
+
+
 def test_patience_that_is_over_already_trains_no_epoch():
     model = counter()
     (first, *_), _ = run(model, plan(model, epochs=1))
