@@ -210,7 +210,7 @@ class _Service:
         with self._one_more(request):
             self._gather.check_room()
             asked = await self._read(request)
-            await self._answer([one for one in asked.photos if isinstance(one, _Photo)])
+            await self._answer(request, [one for one in asked.photos if isinstance(one, _Photo)])
             timed = [_timed(one) for one in asked.photos]
             ms = 1000 * (time.perf_counter() - started)
             try:
@@ -291,24 +291,32 @@ class _Service:
         ]
         return _Asked(kind=kind if is_photo else "", photos=photos, is_many=found.is_many)
 
-    async def _answer(self, photos: list[_Photo]) -> None:
+    async def _answer(self, request: Request, photos: list[_Photo]) -> None:
         """Put the answer on every photo.
 
         Raises:
             QueueFull: if they have no room.
-            WireError: 503 if they take too long.
+            WireError: 503 if they take too long, 400 if the client hangs up: photos of its that
+                wait are not computed then.
         """
         futures = self._gather.ask([one.photo for one in photos])
+        gone = asyncio.create_task(_hung_up(request))
         try:
             async with asyncio.timeout(self.limits.answer_timeout_s):
                 for one, future in zip(photos, futures, strict=True):
-                    one.batched = await asyncio.wrap_future(future)
+                    answer = asyncio.wrap_future(future)
+                    first: set[asyncio.Future[Any]] = {answer, gone}
+                    await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+                    if not answer.done():
+                        raise wire.WireError(400, "the connection closed before the answer")
+                    one.batched = answer.result()
         except TimeoutError:
             raise wire.WireError(
                 503,
                 f"no answer within {self.limits.answer_timeout_s:g} s; try again, or send fewer",
             ) from None
         finally:
+            gone.cancel()
             for future in futures:
                 future.cancel()  # those not begun: nobody waits for them any more
 
@@ -334,6 +342,12 @@ class _Service:
                 self.extras.capture.note(
                     entry.photo, asked.kind, answer=row, status=status, endpoint=path
                 )
+
+
+async def _hung_up(request: Request) -> None:
+    """Return when the client has closed the connection."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def _timed(one: _Photo | DataError) -> wire.Timed:

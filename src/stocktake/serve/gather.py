@@ -128,29 +128,30 @@ class Gather:
             started = time.perf_counter()
             # A client that hung up cancelled its future: its photo is not worth the arithmetic.
             live = [one for one in taken if one.done.set_running_or_notify_cancel()]
-            found: list[Batched] | Exception = []
-            try:
-                if live:
-                    found = self._answer(live, started)
-            except Exception as err:  # ours; each request reports it under an id of its own
-                log.exception("a batch of %d photos failed", len(live))
-                found = err
+            found = self._answers(live, started) if live else []
             # Before anybody is told: whoever has an answer and asks again must find the room.
             with self._changed:
                 self._inside -= len(taken)
-            for place, one in enumerate(live):
-                if isinstance(found, Exception):
-                    one.done.set_exception(found)
+            for one, answer in zip(live, found, strict=True):
+                if isinstance(answer, Exception):
+                    one.done.set_exception(answer)
                 else:
-                    one.done.set_result(found[place])
+                    one.done.set_result(answer)
 
-    def _answer(self, live: list[_Waiting], started: float) -> list[Batched]:
-        self._on_batch(len(live))
-        answers = self._predict([one.photo for one in live])
-        return [
-            Batched(answer=answer, queue_ms=1000 * (started - one.since), batch=len(live))
-            for one, answer in zip(live, answers, strict=True)
-        ]
+    def _answers(self, live: list[_Waiting], started: float) -> "list[Batched | Exception]":
+        """An answer for each photo; where a batch fails, each is tried alone, as one may be why."""
+        try:
+            self._on_batch(len(live))
+            answers = self._predict([one.photo for one in live])
+            return [
+                Batched(answer=answer, queue_ms=1000 * (started - one.since), batch=len(live))
+                for one, answer in zip(live, answers, strict=True)
+            ]
+        except Exception as err:  # ours; each request reports it under an id of its own
+            log.exception("a batch of %d photos failed", len(live))
+            if len(live) == 1:
+                return [err]
+        return [answer for one in live for answer in self._answers([one], started)]
 
     def _take(self) -> list[_Waiting]:
         """The next batch; none when closed and empty."""

@@ -150,12 +150,16 @@ def serve_forever(
     """
     import logging
     import os
+    import warnings
 
     from stocktake.serve import access
     from stocktake.serve.app import Extras, Limits, make_app
     from stocktake.serve.listener import listen
     from stocktake.serve.predictor import Predictor
 
+    # What others' libraries say of a hostile photo or form would flood the log; the answer says it.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     predictor = Predictor.load(bundle, threads=settings.threads)
     predictor.self_test()

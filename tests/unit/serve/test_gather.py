@@ -151,3 +151,22 @@ def test_whoever_gets_an_answer_finds_room_to_ask_again():
 
     made.close()
     assert not refused
+
+
+def test_a_photo_that_breaks_the_model_hurts_no_other_of_its_batch():
+    go = threading.Event()
+
+    def predict(photos):
+        assert go.wait(10)
+        if b"bad" in photos:
+            raise KeyError("lost")
+        return list(photos)
+
+    made = gather(predict, wait_s=0.2, batch=3)
+    good, bad, other = made.ask([b"1", b"bad", b"2"])
+    go.set()
+
+    assert (good.result(10).answer, other.result(10).answer) == (b"1", b"2")
+    with pytest.raises(KeyError):
+        bad.result(10)
+    made.close()

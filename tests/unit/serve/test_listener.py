@@ -120,3 +120,28 @@ def post(address: str, photo: bytes) -> dict:
         return json.loads(connection.getresponse().read())
     finally:
         connection.close()
+
+
+def test_photos_of_a_client_that_hung_up_are_not_computed(start, photo_of):
+    process, address = start(wait_s=0.5)
+    host, port = address.split(":")
+    photo = photo_of(1)
+    head = "POST /v1/count HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
+    for _ in range(40):  # each would take its half second, in batches of 16
+        with socket.create_connection((host, int(port)), timeout=10) as rude:
+            rude.sendall(f"{head}Content-Length: {len(photo)}\r\n\r\n".encode() + photo)
+            time.sleep(0.01)
+
+    began = time.monotonic()
+    assert post(address, photo_of(3))["count"] == 3
+    assert time.monotonic() - began < 10
+
+    connection = http.client.HTTPConnection(address, timeout=20)
+    connection.request("GET", "/metrics")
+    text = connection.getresponse().read().decode()
+    computed = next(
+        float(line.split()[-1])
+        for line in text.splitlines()
+        if line.startswith("stocktake_batch_photos_sum")
+    )
+    assert computed < 41
