@@ -42,8 +42,7 @@ def trained(given: argparse.Namespace, side: str) -> dict[str, float]:
         job = Job(
             stage="train",
             settings=settings,
-            inputs={name: str(given.run / name) for name in ()}
-            | {"photos": str(given.run / "ingest"), "split": str(given.run / "split")},
+            inputs={"photos": str(given.run / "ingest"), "split": str(given.run / "split")},
             output=str(Path(folder) / "bench" / "train"),
         )
         run = worker.run_job(job)
