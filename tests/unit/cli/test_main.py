@@ -50,7 +50,6 @@ def test_a_library_that_is_not_installed_is_named_with_its_extra(say, monkeypatc
         (["split", "--set", "split.tset_frac=1"], "did you mean 'test_frac'?"),
         (["split", "--set", "splt.test_frac=1"], "did you mean 'split'?"),
         (["split", "--on", "lcal"], "there is no engine 'lcal'; did you mean 'local'?"),
-        (["serve"], "serve needs a BUNDLE"),
     ],
 )
 def test_a_typing_mistake_is_one_line_and_exit_code_2(say, words, text, tmp_path, monkeypatch):

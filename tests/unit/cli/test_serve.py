@@ -20,3 +20,11 @@ def test_an_unknown_setting_is_answered_with_the_nearest(say, tmp_path):
     said = say("serve", tmp_path, "--set", "serve.prot=1")
 
     assert said.code == 2 and "did you mean 'port'?" in said.err
+
+
+def test_without_a_bundle_one_is_asked_for(say, tmp_path, monkeypatch):
+    monkeypatch.setenv("SAGEMAKER_BASE_DIR", str(tmp_path))
+
+    said = say("serve")
+
+    assert said.code == 2 and "serve needs a BUNDLE" in said.err

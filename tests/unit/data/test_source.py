@@ -130,7 +130,7 @@ def test_a_photo_of_100_megapixels_is_refused_before_it_is_unpacked(bucket):
     (bad,) = outcomes(bucket)
 
     assert (bad.reason, bad.photo_id) == ("unreadable", "00001")
-    assert "10000 x 10000 pixels, at most 50,000,000 are taken" in bad.detail
+    assert "10000 x 10000 pixels, at most 25,000,000 are taken of a PNG" in bad.detail
 
 
 def test_a_file_too_large_is_refused_unread(bucket):
