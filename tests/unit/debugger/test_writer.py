@@ -140,7 +140,9 @@ for step in range(5):
 writer.close()
 print("training went on")
 """
-    done = subprocess.run([sys.executable, "-B", "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", code], capture_output=True, text=True, check=True
+    )
 
     assert done.stdout == "training went on\n"
     assert done.stderr.count("cannot record") == 1
