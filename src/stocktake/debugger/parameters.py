@@ -1,11 +1,45 @@
-"""Parameters of rules: a function's keyword-only arguments, set from texts or values."""
+"""Parameters of rules, a function's keyword-only arguments; and rules found by their names."""
 
 import inspect
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, TypeVar
 
 from stocktake.debugger.errors import RuleError
+
+T = TypeVar("T")
+
+
+def plain(name: str) -> str:
+    """A name without what does not matter in it: case, hyphens and underscores."""
+    return name.replace("-", "").replace("_", "").lower()
+
+
+def on_shelf(name: str, shelf: Mapping[str, T], what: str) -> T:
+    """The rule of that name; case, hyphens and underscores do not matter.
+
+    Args:
+        name: as somebody typed it.
+        shelf: rules by their names.
+        what: what they are called, "rule".
+
+    Raises:
+        RuleError: if there is none, with the nearest name.
+    """
+    known = {plain(one): one for one in shelf}
+    if (wanted := known.get(plain(name))) is not None:
+        return shelf[wanted]
+    near = get_close_matches(plain(name), known, 1)
+    hint = f"did you mean {known[near[0]]}?" if near else f"rules are {', '.join(sorted(shelf))}"
+    raise RuleError(f"there is no {what} '{name}'; {hint}")
+
+
+def check_known(rule: str, name: str, known: Mapping[str, Any]) -> None:
+    """Raise RuleError, with near names, if a rule has no parameter of that name."""
+    if name not in known:
+        near = get_close_matches(name, known, 1)
+        hint = f"did you mean '{near[0]}'?" if near else f"it has {', '.join(known)}"
+        raise RuleError(f"rule {rule} has no parameter '{name}'; {hint}")
 
 
 def defaults(judge: Callable[..., Any]) -> dict[str, Any]:
@@ -22,10 +56,7 @@ def filled(rule: str, known: Mapping[str, Any], given: Mapping[str, Any]) -> dic
     """
     made = dict(known)
     for name, value in given.items():
-        if name not in known:
-            near = get_close_matches(name, known, 1)
-            hint = f"did you mean '{near[0]}'?" if near else f"it has {', '.join(known)}"
-            raise RuleError(f"rule {rule} has no parameter '{name}'; {hint}")
+        check_known(rule, name, known)
         made[name] = _read(rule, name, value, known[name])
     return made
 

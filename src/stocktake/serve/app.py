@@ -205,6 +205,7 @@ class _Service:
             self.extras.capture.close()
 
     async def count(self, request: Request) -> Response:
+        """Answer a request for counts."""
         started = time.perf_counter()
         wire.check_accept(request.headers.get("accept", "*/*"))
         with self._one_more(request):
@@ -220,6 +221,7 @@ class _Service:
         return JSONResponse(row)
 
     async def heatmap(self, request: Request) -> Response:
+        """Answer a request for a map of where the model looked."""
         started = time.perf_counter()
         wire.check_accept(request.headers.get("accept", "*/*"))
         with self._one_more(request):
@@ -240,6 +242,7 @@ class _Service:
         return JSONResponse({**row, "ms": round(1000 * (time.perf_counter() - started), 2)})
 
     async def metrics_text(self, request: Request) -> Response:
+        """Answer Prometheus."""
         self._metrics.inside.set(self._gather.inside)
         return Response(self._metrics.text(), headers={"Content-Type": metrics.CONTENT_TYPE})
 

@@ -70,7 +70,10 @@ def test_somebody_who_only_looks_does_not_hinder_a_claim(folder):
         fcntl.flock(looking, fcntl.LOCK_SH)
         threading.Timer(0.1, lambda: fcntl.flock(looking, fcntl.LOCK_UN)).start()
 
-        os.close(folder.claim())
+        claimed = folder.claim()
+
+    assert claimed >= 0
+    os.close(claimed)
 
 
 def test_a_name_claimed_after_it_was_deleted_is_held_by_the_new_folder(folder):

@@ -57,9 +57,11 @@ def test_a_client_has_as_many_inside_as_it_may_and_no_more():
 
 
 def test_no_limit_refuses_nobody():
-    clients = access.Clients(0)
+    clients, inside = access.Clients(0), 0
     with clients.one_more("a"), clients.one_more("a"), clients.one_more("a"):
-        pass
+        inside = 3
+
+    assert inside == 3
 
 
 def fetch_of(*prefixes: str, max_bytes: int = 100):

@@ -114,12 +114,16 @@ def test_a_file_is_written_when_its_time_is_up(tmp_path):
         note(capture)
         wait_for(lambda: capture.tally().written == 1)
 
+        assert len(list(tmp_path.rglob("*.parquet"))) == 1
+
 
 def test_a_file_of_large_photos_is_full_before_it_has_its_rows(tmp_path):
     with capturing(LocalStore(tmp_path), every_s=600) as capture:
         for number in range(5):
             note(capture, number, size=5_000_000)
         wait_for(lambda: capture.tally().written == 5)
+
+        assert len(list(tmp_path.rglob("*.parquet"))) == 1
 
 
 def test_rows_of_two_hours_lie_in_two_files(tmp_path, monkeypatch):

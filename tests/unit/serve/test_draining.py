@@ -58,4 +58,7 @@ def test_it_ends_as_soon_as_the_last_client_has_closed():
 def test_a_client_that_stays_silent_is_waited_for_only_so_long(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(draining, "LINGER_S", 0.1)
 
-    asyncio.run(asyncio.wait_for(Draining(app).begin({"silent"}), 5))
+    made, silent = Draining(app), {"silent"}
+    asyncio.run(asyncio.wait_for(made.begin(silent), 5))
+
+    assert made.is_begun and silent == {"silent"}

@@ -11,13 +11,12 @@ and waits for more than `patience` data points; what it found in one scan stays 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any, Literal
 
 import numpy as np
 
 from stocktake.debugger.errors import RuleError
-from stocktake.debugger.parameters import defaults, filled
+from stocktake.debugger.parameters import defaults, filled, on_shelf
 from stocktake.debugger.samples import Array, Profile
 
 Status = Literal["NoIssuesFound", "IssuesFound"]
@@ -181,12 +180,8 @@ def find(name: str) -> ProfilerRule:
     Raises:
         RuleError: if there is none, with the nearest name.
     """
-    plain = {_plain(known): known for known in names()}
-    if (wanted := plain.get(_plain(name))) is not None:
-        return RULES[wanted]
-    near = get_close_matches(_plain(name), plain, 1)
-    hint = f"did you mean {plain[near[0]]}?" if near else f"rules are {', '.join(sorted(RULES))}"
-    raise RuleError(f"there is no profiler rule '{name}'; {hint}")
+    names()  # puts them on the shelf
+    return on_shelf(name, RULES, "profiler rule")
 
 
 def names() -> list[str]:
@@ -227,7 +222,3 @@ def joined(*notes: str) -> str:
 def of_many(values: Sequence[int]) -> int:
     """The most of some numbers; 0 for none."""
     return max(values, default=0)
-
-
-def _plain(name: str) -> str:
-    return name.replace("-", "").replace("_", "").lower()

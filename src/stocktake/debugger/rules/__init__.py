@@ -25,10 +25,10 @@ import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any, get_args, get_type_hints
 
 from stocktake.debugger.errors import RuleError
+from stocktake.debugger.parameters import check_known, defaults, on_shelf
 from stocktake.debugger.records import Mode, View
 
 Judge = Callable[..., Iterator["Finding"]]
@@ -102,9 +102,7 @@ class Rule:
         """
         if profile and profile not in PROFILES:
             raise RuleError(f"there is no profile '{profile}'; they are {', '.join(PROFILES)}")
-        signature = inspect.signature(self.judge).parameters.values()
-        found = {p.name: p.default for p in signature if p.kind is p.KEYWORD_ONLY}
-        return found | dict(self.profiles.get(profile, {}))
+        return defaults(self.judge) | dict(self.profiles.get(profile, {}))
 
     def with_parameters(
         self, given: Mapping[str, Any], profile: str = ""
@@ -120,10 +118,7 @@ class Rule:
         known = self.parameters(profile)
         hints = get_type_hints(self.judge)
         for name, value in given.items():
-            if name not in known:
-                near = get_close_matches(name, known, 1)
-                hint = f"did you mean '{near[0]}'?" if near else f"it has {', '.join(known)}"
-                raise RuleError(f"rule {self.name} has no parameter '{name}'; {hint}")
+            check_known(self.name, name, known)
             known[name] = _read(f"rule {self.name}: {name}", value, hints.get(name))
 
         def judge(view: View) -> Iterator[Finding]:
@@ -175,12 +170,7 @@ def find(name: str) -> Rule:
         RuleError: if there is none, with the nearest name.
     """
     _load()
-    plain = {_plain(known): known for known in RULES}
-    if (wanted := plain.get(_plain(name))) is not None:
-        return RULES[wanted]
-    near = get_close_matches(_plain(name), plain, 1)
-    hint = f"did you mean {plain[near[0]]}?" if near else f"rules are {', '.join(sorted(RULES))}"
-    raise RuleError(f"there is no rule '{name}'; {hint}")
+    return on_shelf(name, RULES, "rule")
 
 
 def names() -> list[str]:
@@ -196,10 +186,6 @@ def _load() -> None:
 
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")
-
-
-def _plain(name: str) -> str:
-    return name.replace("-", "").replace("_", "").lower()
 
 
 def _read(what: str, value: Any, hint: Any) -> Any:
